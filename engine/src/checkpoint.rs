@@ -1,0 +1,109 @@
+//! Checkpoints: the data file comes to hold everything up to a position of the log, so that the log before it
+//! can go.
+//!
+//! ```text
+//!  under the gate   take the tip and the pages written since the last checkpoint     (no writer runs)
+//!                   force the log up to the tip                                      (writers go on from here)
+//!                   write the pages, force the data file
+//!                   write the meta page of the older generation
+//!                   retire log before the root of the generation that is older now
+//! ```
+
+use std::sync::atomic::Ordering;
+
+use llmdb_base::sync::lock;
+
+use crate::{Engine, Error, Result, engine::Shared};
+
+impl Engine {
+    /// Writes a checkpoint now. Useful before copying files or measuring; the engine does it by itself otherwise.
+    /// Writers wait only while it begins. Cost: writes every page changed since the last one; two syncs.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`]: nothing happened, try again. [`Error::Io`], [`Error::Poisoned`]: reopen the store;
+    /// nothing acknowledged is lost.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.shared.check_writable()?;
+        self.shared.checkpoint_now()
+    }
+}
+
+impl Shared {
+    /// Writes a checkpoint, waiting for one that is under way first.
+    pub(crate) fn checkpoint_now(&self) -> Result<()> {
+        let _one = lock(&self.checkpointing);
+        self.checkpoint_locked()
+    }
+
+    /// Log written since the newest checkpoint, in bytes.
+    pub(crate) fn log_bytes_since_checkpoint(&self) -> u64 {
+        let appended = self.log.as_ref().map_or(0, |log| log.appended().get());
+        appended.saturating_sub(self.checkpoint_lsn.load(Ordering::Acquire))
+    }
+
+    /// Starts a checkpoint if enough log has come together: in the background, or here if there is none.
+    pub(crate) fn checkpoint_if_due(&self) {
+        if self.log_bytes_since_checkpoint() < self.options.checkpoint_log_bytes {
+            return;
+        }
+        if !self.workers.request_checkpoint() {
+            self.checkpoint_quietly(self.options.checkpoint_log_bytes);
+        }
+    }
+
+    /// Makes a writer wait while the log is too far ahead of the checkpoints for a quick recovery.
+    pub(crate) fn wait_for_checkpoint(&self) {
+        if self.log_bytes_since_checkpoint() >= self.options.stall_log_bytes {
+            self.checkpoint_quietly(self.options.stall_log_bytes);
+        }
+    }
+
+    /// Writes a checkpoint if at least `due_bytes` of log are outstanding when its turn comes. The commit that
+    /// made it due has been acknowledged, so a failure is reported by what follows: a poisoned store refuses
+    /// the next writer, and a full disk is tried again at the next commit.
+    pub(crate) fn checkpoint_quietly(&self, due_bytes: u64) {
+        let _one = lock(&self.checkpointing);
+        if self.log_bytes_since_checkpoint() < due_bytes || !self.is_open() {
+            return;
+        }
+        if let Err(error) = self.checkpoint_locked() {
+            log::warn!("checkpoint of {}: {error}", self.path.display());
+        }
+    }
+
+    fn checkpoint_locked(&self) -> Result<()> {
+        let Some(log) = &self.log else { return Ok(()) };
+        self.check_poison()?;
+        let mut checkpoint = {
+            let _permit = self.gate.enter();
+            self.pager.begin_checkpoint()?
+        };
+        let root = checkpoint.root();
+        // The checkpoint must not show a state that the log could still lose: commits would become durable out
+        // of order.
+        self.sync_to(root.lsn)?;
+        checkpoint.write()?;
+        checkpoint.finish()?;
+        self.checkpoint_lsn.store(root.lsn.get(), Ordering::Release);
+        self.checkpoint_count.fetch_add(1, Ordering::Relaxed);
+        Ok(log.retire(self.pager.older_durable().lsn)?)
+    }
+
+    /// The last checkpoint: written to both generations, so that nothing needs the log any more.
+    pub(crate) fn close_cleanly(&self) -> Result<()> {
+        let Some(log) = &self.log else { return Ok(()) };
+        let permit = self.gate.try_enter();
+        let Some(_permit) = permit else {
+            return Err(Error::Misuse("a write transaction is still open".into()));
+        };
+        let tip = self.pager.tip();
+        let settled = |root: llmdb_pager::RootRecord| root.txid == tip.txid && root.lsn == tip.lsn;
+        if !settled(self.pager.durable()) || !settled(self.pager.older_durable()) {
+            let mut checkpoint = self.pager.begin_checkpoint()?;
+            self.sync_to(checkpoint.root().lsn)?;
+            checkpoint.write()?;
+            checkpoint.finish_clean()?;
+        }
+        Ok(log.remove()?)
+    }
+}
