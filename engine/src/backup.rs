@@ -4,7 +4,7 @@ use std::{path::Path, path::PathBuf, sync::Arc};
 
 use llmdb_base::{ReadPages, RunRef, TreeId, WritePages};
 use llmdb_btree::{Loader, NewValue, Tree, Value};
-use llmdb_pager::{PageTxn, Pager, PagerOptions, RootRecord};
+use llmdb_pager::{PageTxn, Pager, PagerOptions, RootRecord, RootState};
 use llmdb_vfs::{Create, Open, Vfs};
 
 use crate::{
@@ -44,7 +44,7 @@ impl Engine {
         let snapshot = self.snapshot()?;
         let mut copy = Copy::create(&self.shared.vfs, to.as_ref())?;
         copy_trees(&snapshot, &mut copy, progress)?;
-        copy.finish(RootRecord { ..*snapshot.pages().root() })
+        copy.finish(*snapshot.pages().root())
     }
 }
 
@@ -93,8 +93,8 @@ impl Copy {
         let draft = PathBuf::from(name);
         let file = open_file(&**vfs, &draft, Open { write: true, create: Create::IfMissing, direct: true })?;
         file.set_len(0).map_err(|error| Error::io(format!("create {}", draft.display()), error))?;
-        let pager = Pager::create(vfs, file, random_id(&**vfs), PagerOptions::default())?;
-        let pages = Some(pager.begin_write()?);
+        let pager = Pager::create(&**vfs, file, random_id(&**vfs), PagerOptions::default())?;
+        let pages = Some(pager.begin_write());
         let catalog = Catalog::empty();
         Ok(Self { vfs: vfs.clone(), draft, places, pager, pages, catalog, keys: 0, trees: 0, finished: false })
     }
@@ -134,15 +134,9 @@ impl Copy {
     /// Makes the file whole and durable, and gives it its name. `root` says which commit it holds.
     pub(crate) fn finish(mut self, root: RootRecord) -> Result<BackupReport> {
         let pages = self.pages.take().expect("taken only here");
-        let base = self.pager.tip();
         let roots = self.catalog.encode();
-        let root = pages.commit(RootRecord {
-            txid: root.txid,
-            timestamp: root.timestamp,
-            lsn: root.lsn,
-            roots,
-            ..base
-        })?;
+        let state = RootState { txid: root.txid, timestamp: root.timestamp, lsn: root.lsn, roots };
+        let root = pages.commit(state);
         self.pager.publish(&root);
         let mut checkpoint = self.pager.begin_checkpoint()?;
         checkpoint.write()?;

@@ -12,7 +12,7 @@ use llmdb_base::{
 };
 use llmdb_pager::RootRecord;
 
-use crate::{Background, Durability, Result, catalog::ROOTS_LEN, engine::Shared};
+use crate::{Background, Durability, Result, engine::Shared};
 
 /// A committed transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,22 +61,6 @@ impl Ticket {
     pub fn wait(&self) -> Result<Commit> {
         self.shared.sync_to(self.commit.lsn)?;
         Ok(self.commit)
-    }
-}
-
-/// What a transaction decides about its root; the rest is the pager's.
-pub(crate) struct Draft {
-    pub txid: TxnId,
-    pub timestamp: Timestamp,
-    pub lsn: Lsn,
-    pub roots: [u8; ROOTS_LEN],
-}
-
-impl Draft {
-    /// The root that follows `before`.
-    pub(crate) fn over(self, before: RootRecord) -> RootRecord {
-        let Self { txid, timestamp, lsn, roots } = self;
-        RootRecord { txid, timestamp, lsn, roots, ..before }
     }
 }
 

@@ -231,7 +231,8 @@ impl From<OpenError> for Error {
         match error {
             OpenError::NotADatabase => Self::NotADatabase(PathBuf::new()),
             OpenError::NewerVersion { found } => Self::NewerVersion { found },
-            OpenError::Page(error) => error.into(),
+            OpenError::Corruption(corruption) => Self::Corruption(corruption),
+            OpenError::Io { what, source } => Self::Io { what, source },
             other => Self::Unopenable(other.to_string()),
         }
     }

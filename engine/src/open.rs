@@ -60,7 +60,7 @@ pub(crate) fn open(vfs: Arc<dyn Vfs>, path: &Path, options: Options) -> Result<(
 
 /// A store without files.
 pub(crate) fn in_memory(vfs: Arc<dyn Vfs>, options: Options) -> Result<Shared> {
-    let pager = Pager::in_memory(&vfs, pager_options(&options))?;
+    let pager = Pager::in_memory(&*vfs, pager_options(&options))?;
     Ok(shared(vfs, PathBuf::new(), pager, None, options, None))
 }
 
@@ -128,7 +128,7 @@ fn create(vfs: &Arc<dyn Vfs>, places: &Places) -> Result<()> {
 fn make_empty(vfs: &Arc<dyn Vfs>, path: &Path, store: StoreId) -> Result<()> {
     let file = open_file(&**vfs, path, Open { write: true, create: Create::IfMissing, direct: true })?;
     file.set_len(0).map_err(|error| Error::io(format!("create {}", path.display()), error))?;
-    Pager::create(vfs, file, store, PagerOptions::default())?;
+    Pager::create(&**vfs, file, store, PagerOptions::default())?;
     Ok(())
 }
 
@@ -154,7 +154,7 @@ pub(crate) fn open_pager(vfs: &Arc<dyn Vfs>, path: &Path, options: &Options) -> 
         StartFrom::Newest => Pick::Newest,
         StartFrom::Older => Pick::Older,
     };
-    Pager::open(vfs, file, pager_options(options), access, pick).map_err(|error| match Error::from(error) {
+    Pager::open(&**vfs, file, pager_options(options), access, pick).map_err(|error| match Error::from(error) {
         Error::NotADatabase(_) => Error::NotADatabase(path.to_owned()),
         other => other,
     })

@@ -4,7 +4,7 @@ use std::{io::Read, path::Path, sync::Arc};
 
 use llmdb_base::{Lsn, Timestamp, TreeId, TxnId, WritePages};
 use llmdb_btree::{NewValue, Tree};
-use llmdb_pager::{PageTxn, Pager, RootRecord};
+use llmdb_pager::{PageTxn, Pager, RootState};
 use llmdb_vfs::Vfs;
 use llmdb_wal::{Log, Replay};
 
@@ -71,7 +71,7 @@ fn replay_all(replay: &mut Replay, pager: &Arc<Pager>, report: &mut RecoveryRepo
 /// Reapplies records to pages.
 struct Applier {
     pages: PageTxn,
-    last: RootRecord,
+    last: RootState,
     trees: Trees,
 }
 
@@ -96,9 +96,10 @@ impl Trees {
 
 impl Applier {
     fn new(pager: &Arc<Pager>) -> Result<Self> {
-        let last = pager.tip();
+        let tip = pager.tip();
+        let last = RootState { txid: tip.txid, timestamp: tip.timestamp, lsn: tip.lsn, roots: tip.roots };
         let trees = Trees { catalog: Catalog::decode(&last.roots)?, open: Vec::new() };
-        Ok(Self { pages: pager.begin_write()?, last, trees })
+        Ok(Self { pages: pager.begin_write(), last, trees })
     }
 
     /// Applies one record. `false` if the root held it already.
@@ -123,7 +124,7 @@ impl Applier {
                     let Some((savepoint, trees)) = savepoints.get(index as usize) else {
                         return Err(Error::BadRecord(format!("{txid} goes back to savepoint {index}, which it has not")));
                     };
-                    self.pages.rollback_to(savepoint)?;
+                    self.pages.rollback_to(savepoint);
                     self.trees = trees.clone();
                     savepoints.truncate(index as usize + 1);
                 }
@@ -179,7 +180,7 @@ impl Applier {
             self.trees.catalog.set(&mut self.pages, name, tree)?;
         }
         self.last.roots = self.trees.catalog.encode();
-        let root = self.pages.commit(self.last)?;
+        let root = self.pages.commit(self.last);
         pager.publish(&root);
         Ok(())
     }

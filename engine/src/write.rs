@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use llmdb_base::{ReadPages, TxnId};
 use llmdb_btree::Tree;
-use llmdb_pager::PageTxn;
+use llmdb_pager::{PageTxn, RootState};
 use llmdb_wal::RecordWriter;
 
 use crate::{
     Commit, Durability, Error, MAIN_TREE, Result, Ticket, TreeMut,
     catalog::{Catalog, check_name},
-    commit::Draft,
     engine::Shared,
     gate::Permit,
     record::{self, Op},
@@ -66,7 +65,7 @@ impl<'db> WriteTxn<'db> {
         Ok(Self {
             shared,
             catalog: Catalog::decode(&root.roots)?,
-            pages: shared.pager.begin_write()?,
+            pages: shared.pager.begin_write(),
             record: None,
             trees: Vec::new(),
             savepoints: Vec::new(),
@@ -189,7 +188,7 @@ impl<'db> WriteTxn<'db> {
             txn.log(&Op::Rollback(savepoint.index), &[])?;
             txn.savepoints.truncate(index + 1);
             let state = &txn.savepoints[index];
-            txn.pages.rollback_to(&state.pages)?;
+            txn.pages.rollback_to(&state.pages);
             (txn.catalog, txn.trees) = (state.catalog, state.trees.clone());
             Ok(())
         })
@@ -247,8 +246,8 @@ impl<'db> WriteTxn<'db> {
             Some(record) => record.finish()?,
             None => before.lsn,
         };
-        let draft = Draft { txid: self.txid, timestamp, lsn, roots: self.catalog.encode() };
-        let root = self.pages.commit(draft.over(before))?;
+        let state = RootState { txid: self.txid, timestamp, lsn, roots: self.catalog.encode() };
+        let root = self.pages.commit(state);
         self.shared.unpublished.push(&root, durability);
         drop(self.permit);
         Ok(Commit::of(&root))
