@@ -11,7 +11,10 @@
 
 use std::sync::atomic::Ordering;
 
-use llmdb_base::sync::lock;
+use llmdb_base::{
+    plant::{Bug, planted},
+    sync::lock,
+};
 
 use crate::{Engine, Error, Result, engine::Shared};
 
@@ -86,7 +89,11 @@ impl Shared {
         checkpoint.finish()?;
         self.checkpoint_lsn.store(root.lsn.get(), Ordering::Release);
         self.checkpoint_count.fetch_add(1, Ordering::Relaxed);
-        Ok(log.retire(self.pager.older_durable().lsn)?)
+        let mut keep_from = self.pager.older_durable().lsn;
+        if planted(Bug::CutLogAtNewerMeta) {
+            keep_from = root.lsn;
+        }
+        Ok(log.retire(keep_from)?)
     }
 
     /// The last checkpoint: written to both generations, so that nothing needs the log any more.
