@@ -37,6 +37,7 @@ impl OsFile {
     }
 
     /// The descriptor for writes past the page cache, if such writes work.
+    #[cfg(target_os = "linux")]
     pub(super) fn direct(&self) -> Option<&fs::File> {
         self.direct.as_ref()?.usable()
     }
@@ -154,4 +155,50 @@ fn reserve(file: &fs::File, offset: u64, len: u64) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn reserve(_file: &fs::File, _offset: u64, _len: u64) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn create(folder: &tempfile::TempDir) -> OsFile {
+        let how = Open { write: true, create: Create::New, direct: true };
+        OsFile::open(&folder.path().join("data"), how, DirectIo::Auto).unwrap()
+    }
+
+    #[test]
+    fn a_refused_direct_write_goes_through_the_page_cache_from_then_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = create(&folder);
+        if file.direct.is_none() {
+            println!("skipped: no direct files here");
+            return;
+        }
+        // Off the alignment, which is what a filesystem refuses.
+        file.write_durable(&[1; 100], 10).unwrap();
+        assert!(file.direct.as_ref().and_then(Direct::usable).is_none());
+        file.write_durable(&[2; 100], 10).unwrap();
+        let mut bytes = [0; 110];
+        crate::read_exact_at(&file, &mut bytes, 0).unwrap();
+        assert_eq!(bytes[10..], [2; 100]);
+
+        file.set_len(crate::BLOCK_SIZE as u64).unwrap();
+        let mut block = AlignedBuf::new(crate::BLOCK_SIZE);
+        file.read_media_at(&mut block, 0).unwrap();
+        assert_eq!(block[10..110], [2; 100]);
+    }
+
+    #[test]
+    fn space_taken_by_writing_leaves_bytes_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = create(&folder);
+        position::write_all_at(&file.file, &[1; 100], 0).unwrap();
+        file.allocate_by_writing(0, 200_000).unwrap();
+        file.allocate_by_writing(50, 10).unwrap();
+        assert_eq!(file.len().unwrap(), 200_000);
+        let mut bytes = vec![9; 200_000];
+        crate::read_exact_at(&file, &mut bytes, 0).unwrap();
+        assert_eq!(bytes[..100], [1; 100]);
+        assert!(bytes[100..].iter().all(|byte| *byte == 0));
+    }
 }

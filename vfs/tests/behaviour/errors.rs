@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use llmdb_vfs::{Create, Open, write_all_at};
+use llmdb_vfs::write_all_at;
 
 use crate::*;
 
@@ -69,8 +69,7 @@ fn missing_rights_are_said_to_be_missing() {
         }
         disk.create("data");
         fs::set_permissions(disk.path("data"), fs::Permissions::from_mode(0o400)).unwrap();
-        let how = Open { write: true, create: Create::Never, direct: true };
-        let error = disk.vfs.open(&disk.path("data"), how).unwrap_err();
+        let error = disk.vfs.open(&disk.path("data"), WRITE).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::PermissionDenied);
         fs::set_permissions(&disk.folder, fs::Permissions::from_mode(0o500)).unwrap();
         let error = disk.vfs.open(&disk.path("new"), NEW).unwrap_err();
