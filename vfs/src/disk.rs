@@ -23,7 +23,7 @@ pub trait Vfs: Send + Sync + fmt::Debug {
     /// Removes an empty folder.
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// Names of the files in a folder, sorted. `NotFound` if there is no such folder.
+    /// Names of the files in a folder, without the folders in it, sorted. `NotFound` if there is no such folder.
     fn list_dir(&self, path: &Path) -> io::Result<Vec<String>>;
 
     /// Whether a file or folder of this name exists.
@@ -100,7 +100,7 @@ pub trait File: Send + Sync + fmt::Debug {
     fn start_writeback(&self, offset: u64, len: u64);
 
     /// Reserves space for a range, which reads as zeros until written; the file grows to hold it. `StorageFull`
-    /// if there is none.
+    /// if there is none; the file may have grown by a part of it then.
     fn allocate(&self, offset: u64, len: u64) -> io::Result<()>;
 
     /// Length of the file.

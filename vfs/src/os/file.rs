@@ -189,6 +189,16 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_the_file_is_no_refusal() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = create(&folder);
+        position::write_all_at(&file.file, &[1; crate::BLOCK_SIZE + 100], 0).unwrap();
+        let mut two = AlignedBuf::new(2 * crate::BLOCK_SIZE);
+        assert_eq!(file.read_media_at(&mut two, 0).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert!(file.direct.as_ref().is_none_or(|direct| direct.usable().is_some()));
+    }
+
+    #[test]
     fn space_taken_by_writing_leaves_bytes_alone() {
         let folder = tempfile::tempdir().unwrap();
         let file = create(&folder);

@@ -12,14 +12,24 @@ use crate::{FileLock, LockError, LockKind};
 /// Longest note that is read back, in bytes.
 const NOTE_BYTES_MAX: usize = 1024;
 
-/// A locked file. Closing it ends the lock; the file stays, since removing it would let two holders lock two files
-/// of one name.
+/// A locked file. The file stays when the lock ends, since removing it would let two holders lock two files of one
+/// name.
 #[derive(Debug)]
 struct OsLock {
-    _file: fs::File,
+    file: fs::File,
 }
 
 impl FileLock for OsLock {}
+
+impl Drop for OsLock {
+    /// Closing alone would not do: a process that is being started by another thread has a copy of the descriptor
+    /// until it runs its own program, and the lock would last as long.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            log::debug!("a lock ends when its file is closed, since it could not be released: {error}");
+        }
+    }
+}
 
 pub(super) fn take(path: &Path, kind: LockKind, note: &str) -> Result<Box<dyn FileLock>, LockError> {
     let (file, writable) = open(path, kind).map_err(about(path)).map_err(LockError::Io)?;
@@ -36,7 +46,7 @@ pub(super) fn take(path: &Path, kind: LockKind, note: &str) -> Result<Box<dyn Fi
         // The lock holds without it; only the message of the next one to ask is poorer.
         log::warn!("{}: the note of the lock could not be written: {error}", path.display());
     }
-    Ok(Box::new(OsLock { _file: file }))
+    Ok(Box::new(OsLock { file }))
 }
 
 /// Opens the lock file, making it if it is missing. A shared lock can do with reading, as on a medium that cannot

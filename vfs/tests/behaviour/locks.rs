@@ -47,6 +47,24 @@ fn shared_locks_keep_out_exclusive_ones_until_the_last_is_gone() {
     });
 }
 
+/// A process that is being started holds copies of all descriptors for a moment. A lock that ended with the last
+/// copy was found held by nobody, now and then, when a store was closed and opened again.
+#[test]
+fn a_lock_ends_when_it_is_dropped_though_processes_are_being_started() {
+    let disk = Disk::real("best means", OsOptions::default());
+    std::thread::scope(|scope| {
+        let starting = scope.spawn(|| {
+            for _ in 0..20 {
+                let mut command = Command::new(env::current_exe().unwrap());
+                command.args(["--list"]).stdout(Stdio::null()).status().unwrap();
+            }
+        });
+        while !starting.is_finished() {
+            disk.vfs.lock(&disk.path("lock"), LockKind::Exclusive, "again").unwrap();
+        }
+    });
+}
+
 #[test]
 fn locks_of_two_names_have_nothing_to_do_with_each_other() {
     on_every_disk(|disk| {
