@@ -21,6 +21,9 @@ pub(crate) const BATCH_HEADER_LEN: usize = RESERVED + 12;
 /// No batch is longer: what a reader must be ready to hold.
 pub(crate) const BATCH_LEN_MAX: usize = 8 << 20;
 
+/// No batch lies behind this: an LSN that was read can be added to without overflow.
+const LSN_LIMIT: Lsn = Lsn::new(1 << 63);
+
 const MAGIC_BYTES: [u8; 4] = *b"LBAT";
 
 const _: () = assert!(BATCH_HEADER_LEN == 64);
@@ -97,6 +100,7 @@ impl BatchHeader {
         (BATCH_HEADER_LEN..=BATCH_LEN_MAX).contains(&self.used)
             && self.len == self.used.next_multiple_of(BLOCK_SIZE)
             && self.durable_lsn <= place.lsn
+            && place.lsn <= LSN_LIMIT
     }
 
     /// Whether the body of `bytes`, the whole batch, is what its header says.

@@ -26,6 +26,7 @@ mod replay;
 mod room;
 mod segment;
 mod stats;
+mod sync;
 mod tail;
 mod writer;
 
