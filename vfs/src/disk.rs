@@ -121,9 +121,12 @@ pub trait File: Send + Sync + fmt::Debug {
 /// Writes under way. Buffers go in by value and come back with their completion, so that nobody can touch bytes
 /// that the kernel is reading.
 pub trait Ring: Send + fmt::Debug {
-    /// Starts writing the first `len` bytes of `buffer` at `offset`; durable once it completes without error.
-    /// `offset` and `len` must be multiples of [`crate::BLOCK_SIZE`]. At most `depth` writes may be under way.
-    /// Writes that are under way together complete, and become durable, in any order.
+    /// Takes over the writing of the first `len` bytes of `buffer` at `offset`; durable once it completes without
+    /// error. `offset` and `len` must be multiples of [`crate::BLOCK_SIZE`]. At most `depth` writes may be under
+    /// way. Writes that are under way together complete, and become durable, in any order.
+    ///
+    /// A write that is alone in the ring may be held back until [`Ring::wait`], [`Ring::kick`] or the next
+    /// submission, so that a write that is waited for at once costs one call of the system.
     ///
     /// # Errors
     /// The write was not started, and its buffer is lost.
@@ -135,6 +138,9 @@ pub trait Ring: Send + fmt::Debug {
         offset: u64,
         token: u64,
     ) -> io::Result<()>;
+
+    /// Lets writes begin that were held back. Whoever has other work to do before it waits calls this.
+    fn kick(&mut self) {}
 
     /// Waits until a write has completed. `None` if none is under way.
     fn wait(&mut self) -> Option<Completion>;

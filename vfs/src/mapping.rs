@@ -158,8 +158,10 @@ impl Mapping {
         reason = "a writer and many readers share the mapping; the caller keeps ranges apart"
     )]
     pub unsafe fn bytes_mut(&self, offset: u64, len: usize) -> &mut [u8] {
-        if let Kind::Heap(heap) = &self.kind {
-            heap.note_store(offset, len);
+        match &self.kind {
+            #[cfg(target_os = "linux")]
+            Kind::Private(_) => {}
+            Kind::Heap(heap) => heap.note_store(offset, len),
         }
         let start = self.regions.address(offset, len);
         // SAFETY: as in `bytes`, and the caller vouches that this is the only reference into the range.
@@ -218,7 +220,7 @@ impl Kind {
         match self {
             #[cfg(target_os = "linux")]
             Self::Private(file) => file.map_region(index, region_bytes),
-            Self::Heap(_) => heap::map_region(region_bytes),
+            Self::Heap(_) => heap::map_region(index, region_bytes),
         }
     }
 }

@@ -115,6 +115,13 @@ impl Flight {
         Ok(())
     }
 
+    /// Lets the disk begin with what was submitted, before the caller turns to other work.
+    pub(crate) fn kick(&mut self) {
+        if let Some(ring) = &mut self.ring {
+            ring.kick();
+        }
+    }
+
     /// Waits for a write and returns its buffer; `durable` may have grown. Something must be under way.
     pub(crate) fn wait(&mut self) -> LogResult<AlignedBuf> {
         let completion = self.ring.as_mut().and_then(|ring| ring.wait());

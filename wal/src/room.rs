@@ -53,7 +53,11 @@ impl Log {
     /// Starts writing what is sealed, unless a committer is at it: it will find this as well.
     fn submit_without_waiting(&self) -> LogResult<()> {
         match self.flight.try_lock() {
-            Ok(mut flight) => self.submit_sealed(&mut flight),
+            Ok(mut flight) => {
+                self.submit_sealed(&mut flight)?;
+                flight.kick();
+                Ok(())
+            }
             Err(_) => Ok(()),
         }
     }

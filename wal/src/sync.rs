@@ -48,8 +48,11 @@ impl Log {
                 return self.hand_over(&mut flight, durable);
             }
             self.gather(&mut flight)?;
-            // Behind the gathering: those who are served wake up while the next write is under way.
-            self.queue.advance(durable);
+            if durable > self.queue.durable() {
+                // Those who are served wake up while the next write is under way.
+                flight.kick();
+                self.queue.advance(durable);
+            }
             self.reap(&mut flight)?;
         }
     }
@@ -59,6 +62,7 @@ impl Log {
     fn hand_over(&self, flight: &mut Flight, durable: Lsn) -> LogResult<Lsn> {
         if flight.works_in_background() && self.queue.waits_beyond(durable) {
             self.gather(flight)?;
+            flight.kick();
         }
         Ok(durable)
     }
