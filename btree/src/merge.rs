@@ -42,7 +42,7 @@ impl Tree {
     }
 }
 
-fn is_underfull(node: &Node<'_>) -> bool {
+pub(crate) fn is_underfull(node: &Node<'_>) -> bool {
     node.used() < USED_MIN || node.count() <= node.keys_from()
 }
 
