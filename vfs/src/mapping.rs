@@ -80,7 +80,8 @@ impl Mapping {
         Self::with_first_region(kind, private::REGION_BYTES_MAX, private::REGION_BYTES_MIN)
     }
 
-    /// Maps the first region at once, and halves the size of regions while the address space is too small for it.
+    /// Maps the first region at once, and goes over to smaller regions where address space is limited: much smaller
+    /// ones, so that the first does not take all there is.
     fn with_first_region(kind: Kind, mut region_bytes: u64, region_bytes_min: u64) -> io::Result<Self> {
         let first = loop {
             match kind.map_region(0, region_bytes) {
@@ -88,7 +89,7 @@ impl Mapping {
                 Err(error)
                     if error.kind() == io::ErrorKind::OutOfMemory && region_bytes > region_bytes_min =>
                 {
-                    region_bytes /= 2;
+                    region_bytes = (region_bytes / 8).max(region_bytes_min);
                 }
                 Err(error) => return Err(error),
             }

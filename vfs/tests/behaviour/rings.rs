@@ -174,3 +174,23 @@ fn the_kind_tells_how_writes_are_done() {
         Err(error) => println!("no io_uring here: {error}"),
     }
 }
+
+/// A ring of this depth is more than any kernel gives, so that asking for it stands for a kernel that gives none.
+#[test]
+fn where_io_uring_is_refused_the_portable_way_is_taken() {
+    let depth = 1 << 17;
+    let asked = OsOptions { ring: RingChoice::IoUring, ..OsOptions::default() };
+    OsVfs::with_options(asked).ring(depth).unwrap_err();
+
+    let disk = Disk::real("best means", OsOptions::default());
+    let mut ring = disk.vfs.ring(depth).unwrap();
+    assert_eq!(ring.kind(), RingKind::Portable);
+    let file = disk.create("log");
+    for token in 0..3 {
+        ring.submit(&file, filled(1, 1), BLOCK_SIZE, at(token), token).unwrap();
+    }
+    while let Some(completion) = ring.wait() {
+        completion.result.unwrap();
+    }
+    assert_eq!(contents(&*file), [1; 3 * BLOCK_SIZE]);
+}
