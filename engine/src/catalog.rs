@@ -10,7 +10,7 @@
 //! ```
 
 use llmdb_base::{ReadPages, TreeId, WritePages, codec};
-use llmdb_btree::{NewValue, TREE_RECORD_LEN, Tree, Value};
+use llmdb_btree::{NewValue, TREE_LEN, Tree, Value};
 
 use crate::{Error, Result};
 
@@ -23,7 +23,7 @@ pub const TREE_NAME_LEN_MAX: usize = 255;
 /// Length of the opaque bytes of a root.
 pub(crate) const ROOTS_LEN: usize = 64;
 
-const NEXT_TREE_ID: usize = TREE_RECORD_LEN;
+const NEXT_TREE_ID: usize = TREE_LEN;
 const RESERVED: usize = NEXT_TREE_ID + 4;
 const CATALOG_ID: TreeId = TreeId::new(0);
 const FIRST_TREE_ID: u32 = 1;
@@ -48,8 +48,8 @@ impl Catalog {
             return Ok(Self::empty());
         }
         let damaged = |what: &str| Error::Unopenable(format!("the root of the catalog is damaged: {what}"));
-        let record = roots.first_chunk::<TREE_RECORD_LEN>().expect("64 bytes hold a tree record");
-        let tree = Tree::decode(record).map_err(|what| damaged(&what))?;
+        let record = roots.first_chunk::<TREE_LEN>().expect("64 bytes hold a tree record");
+        let tree = Tree::decode(record).map_err(damaged)?;
         if tree.id != CATALOG_ID || roots[RESERVED..].iter().any(|byte| *byte != 0) {
             return Err(damaged("its id or its reserved bytes are not zero"));
         }
@@ -59,7 +59,7 @@ impl Catalog {
     /// The opaque bytes of a root.
     pub(crate) fn encode(&self) -> [u8; ROOTS_LEN] {
         let mut roots = [0; ROOTS_LEN];
-        roots[..TREE_RECORD_LEN].copy_from_slice(&self.tree.encode());
+        roots[..TREE_LEN].copy_from_slice(&self.tree.encode());
         codec::put_u32(&mut roots, NEXT_TREE_ID, self.next_tree_id);
         roots
     }
@@ -109,9 +109,9 @@ impl Catalog {
 
 /// The stored form of a catalog entry.
 pub(crate) fn decode_entry(name: &str, value: &Value<'_>) -> Result<Tree> {
-    let damaged = |what: String| Error::Unopenable(format!("the catalog entry of tree {name:?} is damaged: {what}"));
-    let Value::Inline(bytes) = value else { return Err(damaged("it is stored out of line".into())) };
-    let record = <&[u8; TREE_RECORD_LEN]>::try_from(*bytes).map_err(|_| damaged(format!("{} bytes", bytes.len())))?;
+    let damaged = |what: &str| Error::Unopenable(format!("the catalog entry of tree {name:?} is damaged: {what}"));
+    let Value::Inline(bytes) = value else { return Err(damaged("it is stored out of line")) };
+    let record = <&[u8; TREE_LEN]>::try_from(*bytes).map_err(|_| damaged("it has another length"))?;
     Tree::decode(record).map_err(damaged)
 }
 

@@ -107,7 +107,7 @@ impl Shared {
 
     /// Returns once everything up to `lsn` is durable and visible.
     pub(crate) fn sync_to(&self, lsn: Lsn) -> Result<()> {
-        if let Some(log) = &self.log {
+        if let Some(log) = self.log.as_ref().filter(|log| log.durable() < lsn) {
             log.sync_to(lsn)?;
         }
         self.publish_ready();

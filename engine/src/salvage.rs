@@ -108,10 +108,9 @@ fn readable_trees(
                 Ok(tree) => trees.push((name, tree)),
                 Err(error) => lost.borrow_mut().push(unreadable(&name, &[], Pgno::new(0), error.to_string())),
             }
-            Ok(())
         },
-        &mut |gap| lost.borrow_mut().push(lost_range("", gap)),
-    )?;
+        &mut |gap| lost.borrow_mut().push(lost_range("", &gap)),
+    );
     if trees.is_empty() && !lost.borrow().is_empty() {
         return Err(Error::Unopenable("no entry of the catalog can be read".into()));
     }
@@ -132,15 +131,14 @@ fn save_tree(
         &mut |key, value| {
             if let Err(error) = verify(guard, &value) {
                 lost.borrow_mut().push(unreadable(name, key, first_page(&value), error.to_string()));
-                return Ok(());
+                return;
             }
             if let Err(error) = copy.push(&mut sink, guard, key, &value) {
                 failed.get_or_insert(error);
             }
-            Ok(())
         },
-        &mut |gap| lost.borrow_mut().push(lost_range(name, gap)),
-    )?;
+        &mut |gap| lost.borrow_mut().push(lost_range(name, &gap)),
+    );
     failed.map_or_else(|| copy.end_tree(sink, name), Err)
 }
 
@@ -160,6 +158,7 @@ fn unreadable(tree: &str, key: &[u8], pgno: Pgno, why: String) -> LostRange {
     LostRange { tree: tree.into(), pgno, from: key.to_vec(), to: Some(to), why }
 }
 
-fn lost_range(tree: &str, gap: llmdb_btree::Lost) -> LostRange {
-    LostRange { tree: tree.into(), pgno: gap.pgno, from: gap.from, to: gap.to, why: gap.why }
+fn lost_range(tree: &str, gap: &llmdb_btree::Lost<'_>) -> LostRange {
+    let from = gap.from.unwrap_or_default().to_vec();
+    LostRange { tree: tree.into(), pgno: gap.pgno, from, to: gap.below.map(<[u8]>::to_vec), why: gap.why.to_string() }
 }

@@ -129,7 +129,7 @@ impl<'s, P: ReadPages> Cursor<'s, P> {
     /// # Errors
     /// As [`Cursor::first`].
     pub fn last(&mut self) -> Result<Option<Row<'s>>> {
-        let entry = self.inner.last()?;
+        let entry = self.inner.seek_last()?;
         row(self.pages, entry)
     }
 

@@ -154,18 +154,19 @@ impl Log {
     }
 
     /// Removes the log, segments, spares and folder: for a clean close, when the data file holds everything. Files
-    /// that are not the log's stay, and the folder with them.
+    /// that are not the log's stay, and the folder with them. The log accepts nothing afterwards.
     ///
     /// # Errors
     /// [`LogError::Io`] if something could not be removed: what is left is harmless, since it ends before any
     /// position that a later log will ask for. [`LogError::Poisoned`].
-    pub fn remove(self) -> LogResult<()> {
+    pub fn remove(&self) -> LogResult<()> {
         self.check_usable()?;
         let mut flight = lock(&self.flight);
         while !flight.is_empty() {
             self.reap(&mut flight)?;
         }
         drop(flight);
+        self.queue.fail("it was removed when the store was closed".into());
         self.folder.remove_all()
     }
 
