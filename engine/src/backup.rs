@@ -139,7 +139,7 @@ impl Copy {
         let root = pages.commit(state);
         self.pager.publish(&root);
         let mut checkpoint = self.pager.begin_checkpoint()?;
-        checkpoint.write()?;
+        checkpoint.write(&mut |_| ())?;
         checkpoint.finish_clean()?;
         let file_bytes = self.pager.stats().file_pages * llmdb_base::PAGE_SIZE as u64;
         let name = || {

@@ -51,17 +51,26 @@ impl Engine {
     /// # Errors
     /// [`Error::Cancelled`].
     pub fn check(&self, progress: &mut dyn FnMut(u64, u64) -> bool) -> Result<CheckReport> {
-        // Under the gate: the map and the root must be of the same moment.
-        let (guard, live) = {
+        let pager = &self.shared.pager;
+        let mut used: Vec<(Pgno, u64)> = Vec::new();
+        let mut live: Vec<(Pgno, u64)> = Vec::new();
+        let guard = {
+            // Under the gate: the map and the root must be of the same moment.
             let _permit = self.shared.gate.enter();
-            let live: Vec<_> = self.shared.pager.live_ranges().collect();
-            (self.shared.pager.begin_read(Visible::Tip), live)
+            if !self.shared.options.read_only {
+                live.extend(pager.live_ranges());
+                used.extend(pager.own_pages().into_iter().map(|pgno| (pgno, 1)));
+            }
+            pager.begin_read(Visible::Tip)
         };
-        let total = live.iter().map(|(_, count)| count).sum();
-        let mut walk = Walk { guard: &guard, report: CheckReport::default(), used: Vec::new(), total, progress };
+        let total = pager.stats().live_pages;
+        let mut walk = Walk { guard: &guard, report: CheckReport::default(), used, total, progress };
         walk.store()?;
         let Walk { mut report, used, .. } = walk;
-        compare(used, &live, &mut report);
+        // A store opened for reading only has not loaded its map.
+        if !self.shared.options.read_only {
+            compare(used, &live, &mut report);
+        }
         Ok(report)
     }
 }
@@ -77,7 +86,6 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn store(&mut self) -> Result<()> {
-        self.used.extend(self.guard.pager().own_ranges());
         let catalog = match Catalog::decode(&self.guard.root().roots) {
             Ok(catalog) => catalog,
             Err(error) => {
@@ -103,7 +111,7 @@ impl Walk<'_> {
         let found = tree.check(*guard, &mut |page| {
             let (range, verified) = match &page {
                 PageUse::Node { child, .. } => ((child.pgno(), 1), guard.verify_page(*child)),
-                PageUse::Run(run) => ((run.first, guard.run_pages(run)), guard.verify_run(run)),
+                PageUse::Run(run) => ((run.first, llmdb_pager::run_page_count(run.len)), guard.verify_run(run)),
             };
             pages += range.1;
             used.push(range);

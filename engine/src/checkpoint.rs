@@ -81,11 +81,11 @@ impl Shared {
             let _permit = self.gate.enter();
             self.pager.begin_checkpoint()?
         };
-        let root = checkpoint.root();
+        let root = *checkpoint.root();
         // The checkpoint must not show a state that the log could still lose: commits would become durable out
         // of order.
         self.sync_to(root.lsn)?;
-        checkpoint.write()?;
+        checkpoint.write(&mut |_| ())?;
         checkpoint.finish()?;
         self.checkpoint_lsn.store(root.lsn.get(), Ordering::Release);
         self.checkpoint_count.fetch_add(1, Ordering::Relaxed);
@@ -108,7 +108,7 @@ impl Shared {
         if !settled(self.pager.durable()) || !settled(self.pager.older_durable()) {
             let mut checkpoint = self.pager.begin_checkpoint()?;
             self.sync_to(checkpoint.root().lsn)?;
-            checkpoint.write()?;
+            checkpoint.write(&mut |_| ())?;
             checkpoint.finish_clean()?;
         }
         Ok(log.remove()?)

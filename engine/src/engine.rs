@@ -75,7 +75,7 @@ impl Engine {
     /// [`Error::Io`] if the address space is exhausted.
     pub fn in_memory() -> Result<Self> {
         let options = Options { background: Background::Manual, ..Options::default() };
-        let shared = open::in_memory(Arc::new(MemoryVfs::new()), options)?;
+        let shared = open::in_memory(Arc::new(MemoryVfs::default()), options)?;
         Ok(Self { shared: Arc::new(shared), recovery: RecoveryReport::default() })
     }
 

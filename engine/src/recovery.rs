@@ -40,7 +40,8 @@ pub(crate) fn recover(
 ) -> Result<(Log, RecoveryReport)> {
     let mut replay = open_replay(vfs, folder, pager, options)?;
     let mut report = RecoveryReport { cut_bytes: replay.cut_bytes(), ..RecoveryReport::default() };
-    report.damaged_meta_pages = pager.meta_report().damaged();
+    report.damaged_meta_pages =
+        pager.meta_report().damaged().map(|slot| format!("{}: {}", slot.pgno, slot.state)).collect();
     report.needs_checkpoint = !report.damaged_meta_pages.is_empty();
     let from = pager.durable().lsn;
     if replay.end() > from {

@@ -105,7 +105,6 @@ impl<'s, P: ReadPages> TreeRef<'s, P> {
 }
 
 /// A position in a tree that moves both ways. Copies and allocates nothing.
-#[derive(Debug)]
 pub struct Cursor<'s, P: ReadPages = ReadGuard> {
     pages: &'s P,
     inner: llmdb_btree::Cursor<'s, P>,
@@ -163,7 +162,6 @@ impl<'s, P: ReadPages> Cursor<'s, P> {
 }
 
 /// Rows in the order of their keys, from both ends. Copies and allocates nothing per step.
-#[derive(Debug)]
 pub struct Range<'s, P: ReadPages = ReadGuard> {
     pages: &'s P,
     inner: llmdb_btree::Range<'s, P>,

@@ -6,7 +6,7 @@ use llmdb_engine::{Durability, Engine, ErrorKind, KEY_LEN_MAX, Options};
 use llmdb_vfs::{MemoryVfs, Vfs};
 
 fn store() -> (Arc<dyn Vfs>, Engine) {
-    let vfs: Arc<dyn Vfs> = Arc::new(MemoryVfs::new());
+    let vfs: Arc<dyn Vfs> = Arc::new(MemoryVfs::default());
     let engine = open(&vfs);
     (vfs, engine)
 }
@@ -257,7 +257,7 @@ fn a_second_opening_is_refused() {
 
 #[test]
 fn missing_stores_are_made_only_on_request() {
-    let vfs: Arc<dyn Vfs> = Arc::new(MemoryVfs::new());
+    let vfs: Arc<dyn Vfs> = Arc::new(MemoryVfs::default());
     let options = {
         let mut options = Options::default();
         options.create = false;

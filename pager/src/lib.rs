@@ -1,0 +1,47 @@
+//! The data file: pages, the roots that name them, the allocation map, checkpoints, and the readers that keep
+//! pages from being used again.
+//!
+//! Knows which page belongs to which moment. Does not know key order, tree shapes, log records or time; the roots
+//! that it stores are opaque bytes to it.
+//!
+//! # Reading order
+//! `retention` has the one rule everything rests on: when a freed page may be used again. `readers` and `durable`
+//! say which roots must stay whole; `txn` allocates and frees; `checkpoint` makes a state durable; `open` finds
+//! it again. `view` is where all this becomes memory safety.
+
+mod allocator;
+mod checkpoint;
+mod durable;
+mod map;
+mod meta;
+mod open;
+mod options;
+mod page_set;
+mod pager;
+mod range;
+mod read;
+mod readers;
+pub mod retention;
+mod roots;
+mod run;
+mod space;
+mod stats;
+mod store;
+mod txn;
+mod view;
+mod writeback;
+mod writer;
+
+#[cfg(all(test, loom))]
+mod loom_tests;
+
+pub use checkpoint::{Checkpoint, Progress};
+pub use meta::{FORMAT_VERSION, MetaReport, SlotReport, SlotState};
+pub use open::OpenError;
+pub use options::{Access, PagerOptions, Pick, Visible};
+pub use pager::Pager;
+pub use read::ReadGuard;
+pub use run::run_page_count;
+pub use roots::{ROOTS_LEN, RootRecord, RootState};
+pub use stats::PagerStats;
+pub use txn::{PageTxn, Savepoint};
