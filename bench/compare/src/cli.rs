@@ -82,6 +82,9 @@ pub struct RunArgs {
     /// Folder for the stores, on the disk to be measured; what is put there is removed again.
     #[arg(long, default_value = ".")]
     pub dir: PathBuf,
+    /// Fill an engine's store anew for each measurement instead of keeping those of all engines: less disk, more time.
+    #[arg(long)]
+    pub refill: bool,
     /// File for the results, one JSON line each; an existing file is continued.
     #[arg(long, default_value = "results.jsonl")]
     pub out: PathBuf,

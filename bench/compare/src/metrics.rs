@@ -55,6 +55,17 @@ pub const METRICS: &[Metric] = &[
     metric("rss_before_mb", "resident before, MB", None),
 ];
 
+/// Whether the table has a row for the figure. Results always have it; tables leave out what repeats another row.
+pub fn is_shown(workload: &str, name: &str) -> bool {
+    match workload {
+        "load" | "overwrite" => !matches!(name, "p50_us" | "p999_us"),
+        "get" => !matches!(name, "p999_us" | "max_us"),
+        "scan" => name != "max_us",
+        "memory" => name != "rss_before_mb",
+        _ => true,
+    }
+}
+
 /// The limit that a row compares with: its case among the limits, and the figure there.
 pub fn limit_of(workload: &str, case: &str, metric: &str) -> Option<(&'static str, &'static str)> {
     match (workload, metric) {

@@ -76,13 +76,15 @@ pub fn need_of(task: &Task) -> Need {
     }
 }
 
-/// Bytes of disk that a run may take at its widest: a base store for each engine, and one store that is worked on,
-/// which may grow to three times its payload.
-pub fn disk_bytes_max(tasks: &[Task], engine_count: u64, scale: &Scale) -> u64 {
+/// Bytes of disk that a run may take at its widest: `base_count` base stores, and one store that is worked on, which
+/// may grow to three times its payload.
+pub fn disk_bytes_max(tasks: &[Task], base_count: u64, scale: &Scale) -> u64 {
     let base = scale.rows * 280;
-    let has_base = tasks.iter().any(|task| matches!(need_of(task), Need::Base | Need::BaseCopy));
-    let bases = if has_base { base * 3 / 2 * engine_count } else { 0 };
-    bases + 3 * base.max(scale.load_bytes) + (512 << 20)
+    let has = |need: Need| tasks.iter().any(|task| need_of(task) == need);
+    let bases = if has(Need::Base) || has(Need::BaseCopy) { base * 13 / 10 * base_count } else { 0 };
+    let loads = tasks.iter().any(|task| matches!(task, Task::Load { .. }));
+    let work = (if has(Need::BaseCopy) { base } else { 0 }).max(if loads { scale.load_bytes } else { 0 });
+    bases + 3 * work + (512 << 20)
 }
 
 #[cfg(test)]

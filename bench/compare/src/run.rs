@@ -37,7 +37,8 @@ pub fn run(args: &RunArgs) -> Outcome<()> {
         if args.workloads.is_empty() { Workload::value_variants().to_vec() } else { args.workloads.clone() };
     let tasks: Vec<Task> = workloads.iter().flat_map(|workload| plan::tasks_of(*workload, &scale)).collect();
     let folder = RunFolder::create(&args.dir)?;
-    demand_space(&folder.path, plan::disk_bytes_max(&tasks, engines.len() as u64, &scale))?;
+    let base_count = if args.refill { 1 } else { engines.len() as u64 };
+    demand_space(&folder.path, plan::disk_bytes_max(&tasks, base_count, &scale))?;
     let mut run = Run::start(args, scale, folder)?;
     run.describe(&engines)?;
     for round in 1..=if args.smoke { 1 } else { args.rounds } {
@@ -173,6 +174,10 @@ impl<'a> Run<'a> {
                 Err(failure) => failure,
             },
         };
+        if self.args.refill {
+            self.filled.iter().try_for_each(fs::remove_dir_all)?;
+            self.filled.clear();
+        }
         if self.is_stopped() {
             return Ok(());
         }

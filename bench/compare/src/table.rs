@@ -1,6 +1,6 @@
 //! Results as a table: medians over rounds, ratios to the best peer, the limit of the machine beside them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use crate::engines::OWN;
@@ -14,6 +14,8 @@ struct Case {
     workload: String,
     case: String,
     figures: BTreeMap<String, BTreeMap<String, Vec<f64>>>,
+    /// Engines whose results come with a note.
+    noted: BTreeSet<String>,
 }
 
 /// The results of a run as Markdown.
@@ -67,6 +69,9 @@ fn cases_of(records: &[&Record]) -> Vec<Case> {
             cases.insert(at, Case { workload, case, ..Case::default() });
             at
         });
+        if !record.notes.is_empty() {
+            cases[at].noted.insert(record.engine.clone());
+        }
         for (metric, figure) in &record.metrics {
             let by_engine = cases[at].figures.entry(metric.clone()).or_default();
             by_engine.entry(record.engine.clone()).or_default().push(*figure);
@@ -111,14 +116,20 @@ fn write_head(text: &mut String, workload: &str, engines: &[String]) -> std::fmt
 }
 
 fn write_case(text: &mut String, case: &Case, engines: &[String], limits: &[&Case]) -> std::fmt::Result {
-    for metric in METRICS {
+    for metric in METRICS.iter().filter(|metric| metrics::is_shown(&case.workload, metric.name)) {
         let Some(by_engine) = case.figures.get(metric.name) else { continue };
+        let all_done = || by_engine.values().flatten().all(|share| *share >= 1.0);
+        if metric.name == "share" && all_done() {
+            continue;
+        }
         let medians: BTreeMap<&str, f64> =
             by_engine.iter().map(|(name, all)| (name.as_str(), median(all))).collect();
         let best = best_peer(metric, &medians);
         write!(text, "| {} | {} |", case.case, metric.title)?;
         for engine in engines {
-            write!(text, " {} |", cell(medians.get(engine.as_str()).copied(), best))?;
+            let figure = medians.get(engine.as_str()).copied();
+            let mark = if figure.is_some() && case.noted.contains(engine) { "†" } else { "" };
+            write!(text, " {}{mark} |", cell(figure, best))?;
         }
         writeln!(text, " {} |", limit_cell(case, metric, limits))?;
     }
@@ -139,7 +150,7 @@ fn cell(figure: Option<f64>, best: Option<f64>) -> String {
     match (figure, best) {
         (None, _) => "-".to_owned(),
         (Some(figure), Some(best)) if figure == best => format!("**{}**", number(figure)),
-        (Some(figure), Some(best)) if best > 0.0 => format!("{} ({:.2})", number(figure), figure / best),
+        (Some(figure), Some(best)) if best > 0.0 => format!("{} ({})", number(figure), number(figure / best)),
         (Some(figure), _) => number(figure),
     }
 }
@@ -152,21 +163,23 @@ fn limit_cell(case: &Case, metric: &Metric, limits: &[&Case]) -> String {
     limit.map_or_else(String::new, number)
 }
 
+/// What must be known about results: the same note is told once, with the engines that it is about.
 fn write_notes(text: &mut String, records: &[&Record]) -> std::fmt::Result {
+    let mut about: BTreeMap<(&str, String), BTreeSet<String>> = BTreeMap::new();
+    for record in records {
+        let failure =
+            record.error.iter().map(|error| (format!("failed: {error}"), format!(" ({})", record.case)));
+        for (note, place) in record.notes.iter().map(|note| (note.clone(), String::new())).chain(failure) {
+            about.entry((&record.workload, note)).or_default().insert(format!("{}{place}", record.engine));
+        }
+    }
     writeln!(
         text,
-        "\nFigures are medians over the rounds; in brackets the ratio to the best peer, which is bold.\n"
+        "\nFigures are medians over the rounds; in brackets the ratio to the best peer, which is bold. A dagger: see below.\n"
     )?;
-    let mut seen = std::collections::BTreeSet::new();
-    for record in records {
-        let notes =
-            record.notes.iter().cloned().chain(record.error.iter().map(|error| format!("failed: {error}")));
-        for note in notes {
-            let line = format!("- {}, {}: {}: {note}", record.workload, record.case, record.engine);
-            if seen.insert(line.clone()) {
-                writeln!(text, "{line}")?;
-            }
-        }
+    for ((workload, note), engines) in about {
+        let engines: Vec<_> = engines.into_iter().collect();
+        writeln!(text, "- {workload}: {note}: {}", engines.join(", "))?;
     }
     Ok(())
 }

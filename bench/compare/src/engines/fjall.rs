@@ -12,7 +12,7 @@ use crate::engine::{Abilities, Engine, Hint, Outcome, Pair, Peer, Session, Setti
 use crate::rows::Rows;
 
 /// How long the store must have been idle before it counts as settled.
-const QUIET: Duration = Duration::from_millis(200);
+const QUIET: Duration = Duration::from_millis(50);
 
 /// fjall with synced batches.
 pub const PEER: Peer = Peer {
@@ -49,7 +49,7 @@ impl Engine for Fjall {
         let mut quiet_since = Instant::now();
         let mut done = self.db.compactions_completed();
         while quiet_since.elapsed() < QUIET {
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(5));
             let is_busy = self.db.outstanding_flushes() > 0 || self.db.active_compactions() > 0;
             let now_done = self.db.compactions_completed();
             if is_busy || now_done != done {

@@ -15,6 +15,7 @@ use crate::engine::Outcome;
 use crate::histogram::Histogram;
 use crate::job::Record;
 use crate::limits::direct::{self, ALIGN, Aligned, Sync};
+use crate::workloads::threads_name;
 
 /// Bytes of a record: key, value and a small header.
 const RECORD_BYTES: usize = 296;
@@ -63,7 +64,7 @@ fn group_commit(path: &Path, threads: usize, time: Duration) -> Outcome<Record> 
         (latencies, log.join().unwrap_or_else(|_| Err("the log thread panicked".into())))
     });
     log?;
-    let mut record = Record::new("limits", format!("log with group commit, {threads} threads"));
+    let mut record = Record::new("limits", format!("log with group commit, {}", threads_name(threads)));
     record.threads = Some(threads);
     record.metric("ops_s", latencies.count() as f64 / start.elapsed().as_secs_f64()).latencies(&latencies);
     Ok(record)

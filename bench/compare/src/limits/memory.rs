@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::data::{KEY_LEN, Random};
 use crate::job::Record;
 use crate::rows::every_word;
+use crate::workloads::threads_name;
 
 const PAGE_BYTES: usize = 4096;
 /// Larger than any cache of the processor.
@@ -44,7 +45,7 @@ fn copy(threads: usize, time: Duration) -> Record {
         let copiers: Vec<_> = (0..threads).map(|_| scope.spawn(copy_alone)).collect();
         copiers.into_iter().filter_map(|copier| copier.join().ok()).sum()
     });
-    let mut record = Record::new("limits", format!("memory copy, threads {threads}"));
+    let mut record = Record::new("limits", format!("memory copy, {}", threads_name(threads)));
     record.threads = Some(threads);
     record.metric("gb_s", rate * PART_BYTES as f64 / 1e9);
     record

@@ -8,8 +8,8 @@ use crate::engine::{Engine, Outcome, Peer, Session};
 use crate::histogram::Histogram;
 use crate::job::{Job, Record};
 use crate::rows::{Depth, Rows};
-use crate::workloads::put::threads_name;
 use crate::workloads::store::{self, BASE_VALUE_BYTES};
+use crate::workloads::threads_name;
 
 /// Keys of a multi-get.
 const MULTI: usize = 16;

@@ -14,6 +14,8 @@ use crate::engine::{Outcome, Peer};
 use crate::job::{Job, Record, Task};
 use crate::limits;
 
+pub use put::threads_name;
+
 /// Does the job in this process.
 ///
 /// # Errors

@@ -23,21 +23,21 @@ pub fn put(peer: &Peer, job: &Job, threads: usize) -> Outcome<Vec<Record>> {
     let engine = store::open(peer, job, threads)?;
     store::verify_all(engine.session()?.as_mut(), &dataset, job.scale.rows)?;
     let meter = Meter::start(&job.dir)?;
-    let barrier = Barrier::new(threads);
-    let start = Instant::now();
-    let parts: Vec<Outcome<Histogram>> = std::thread::scope(|scope| {
+    let barrier = Barrier::new(threads + 1);
+    let (took, parts): (Duration, Vec<Outcome<Histogram>>) = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads as u64)
             .map(|thread| {
                 let (engine, dataset, barrier) = (engine.as_ref(), &dataset, &barrier);
                 scope.spawn(move || put_alone(engine, dataset, job, thread, barrier))
             })
             .collect();
-        workers
-            .into_iter()
-            .map(|worker| worker.join().unwrap_or_else(|_| Err("a writer panicked".into())))
-            .collect()
+        barrier.wait();
+        let start = Instant::now();
+        let parts =
+            workers.into_iter().map(|it| it.join().unwrap_or_else(|_| Err("a writer panicked".into())));
+        let parts = parts.collect();
+        (start.elapsed(), parts)
     });
-    let took = start.elapsed();
     let written = meter.written_bytes();
     let mut latencies = Histogram::default();
     for part in parts {
@@ -129,5 +129,5 @@ fn acknowledge(in_flight: &mut VecDeque<Instant>, submitted: u64, durable: u64, 
 
 /// A number of threads as people say it.
 pub fn threads_name(threads: usize) -> String {
-    if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") }
+    format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
 }
