@@ -42,6 +42,7 @@ pub struct Abilities {
 
 /// How to open a store.
 #[derive(Clone, Debug)]
+#[allow(dead_code, reason = "a build with few engines need not use every setting")]
 pub struct Settings {
     /// The store's folder.
     pub dir: PathBuf,

@@ -101,7 +101,8 @@ mod tests {
 
     #[test]
     fn copies_data_and_keeps_holes() {
-        let folder = RunFolder::create(&std::env::temp_dir().join("llmdb-compare-test")).expect("writable");
+        let parent = std::env::temp_dir().join(format!("compare-tests-{}", std::process::id()));
+        let folder = RunFolder::create(&parent).expect("writable");
         let (from, to) = (folder.path.join("from"), folder.path.join("to"));
         fs::create_dir_all(from.join("inner")).expect("writable");
         let file = File::create(from.join("inner/sparse")).expect("writable");
@@ -113,5 +114,7 @@ mod tests {
         copy.read_exact_at(&mut end, 1 << 30).expect("has the length");
         assert_eq!(&end, b"end");
         assert!(crate::device::disk_bytes(&to).expect("readable") < 1 << 20);
+        drop(folder);
+        fs::remove_dir(parent).expect("the folder inside is gone");
     }
 }

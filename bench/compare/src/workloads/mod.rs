@@ -8,6 +8,8 @@ mod open;
 mod put;
 mod scan;
 mod store;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use crate::engine::{Outcome, Peer};
