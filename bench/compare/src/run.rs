@@ -125,7 +125,10 @@ impl<'a> Run<'a> {
     fn describe(&mut self, engines: &[Peer]) -> Outcome<()> {
         let mut info = RunInfo {
             machine: Machine::here(&self.folder.path),
-            command: std::env::args().collect::<Vec<_>>().join(" "),
+            command: std::iter::once("compare".to_owned())
+                .chain(std::env::args().skip(1))
+                .collect::<Vec<_>>()
+                .join(" "),
             engines: Vec::new(),
         };
         for peer in engines {
