@@ -4,6 +4,8 @@
 mod canopydb;
 #[cfg(feature = "fjall")]
 mod fjall;
+#[cfg(feature = "llmdb")]
+mod llmdb;
 #[cfg(feature = "lmdb")]
 mod lmdb;
 #[cfg(feature = "mdbx")]
@@ -23,6 +25,8 @@ pub const OWN: &str = "llmdb";
 /// Every engine of this build, in the order in which tables show them.
 pub fn all() -> Vec<Peer> {
     vec![
+        #[cfg(feature = "llmdb")]
+        llmdb::PEER,
         #[cfg(feature = "lmdb")]
         lmdb::PEER,
         #[cfg(feature = "lmdb")]
