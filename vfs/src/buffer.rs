@@ -33,7 +33,10 @@ impl AlignedBuf {
     }
 
     fn layout(len: usize) -> Layout {
-        assert!(len > 0 && len.is_multiple_of(BLOCK_SIZE), "direct buffers are whole blocks, not {len} bytes");
+        assert!(
+            len > 0 && len.is_multiple_of(BLOCK_SIZE),
+            "direct buffers are whole blocks, not {len} bytes"
+        );
         Layout::from_size_align(len, BLOCK_SIZE).expect("a buffer is smaller than the address space")
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, io, path::Path, sync::Arc};
 
 use llmdb_base::Timestamp;
 
-use crate::{AlignedBuf, Mapping};
+use crate::{AlignedBuf, BLOCK_SIZE, Mapping};
 
 /// A place where files live, with the clock and the randomness that go with it.
 pub trait Vfs: Send + Sync + fmt::Debug {
@@ -127,8 +127,14 @@ pub trait Ring: Send + fmt::Debug {
     ///
     /// # Errors
     /// The write was not started, and its buffer is lost.
-    fn submit(&mut self, file: &Arc<dyn File>, buffer: AlignedBuf, len: usize, offset: u64, token: u64)
-    -> io::Result<()>;
+    fn submit(
+        &mut self,
+        file: &Arc<dyn File>,
+        buffer: AlignedBuf,
+        len: usize,
+        offset: u64,
+        token: u64,
+    ) -> io::Result<()>;
 
     /// Waits until a write has completed. `None` if none is under way.
     fn wait(&mut self) -> Option<Completion>;
@@ -222,4 +228,14 @@ pub fn write_all_at(file: &dyn File, mut buf: &[u8], mut offset: u64) -> io::Res
         }
     }
     Ok(())
+}
+
+/// Checks what writes past the page cache ask of the caller: a range of whole blocks, inside the buffer.
+pub(crate) fn check_blocks(offset: u64, len: usize, buffer_len: usize) -> io::Result<()> {
+    let whole = offset.is_multiple_of(BLOCK_SIZE as u64) && len.is_multiple_of(BLOCK_SIZE);
+    if whole && len > 0 && len <= buffer_len {
+        return Ok(());
+    }
+    let what = format!("{len} bytes at {offset} of a buffer of {buffer_len} are not a range of whole blocks");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, what))
 }

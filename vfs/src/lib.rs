@@ -6,9 +6,12 @@
 mod buffer;
 mod disk;
 mod mapping;
+mod memory;
 
 pub use buffer::{AlignedBuf, BLOCK_SIZE};
 pub use disk::{
-    Completion, Create, File, FileLock, LockError, LockKind, Open, Ring, RingKind, Vfs, read_exact_at, write_all_at,
+    Completion, Create, File, FileLock, LockError, LockKind, Open, Ring, RingKind, Vfs, read_exact_at,
+    write_all_at,
 };
 pub use mapping::Mapping;
+pub use memory::MemoryVfs;

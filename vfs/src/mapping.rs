@@ -13,7 +13,237 @@
 //! that, and only then, `discard` gives the private memory back and the same bytes show through from the file.
 #![expect(unsafe_code, reason = "door 2: the mapping")]
 
-// The implementation is written by the owner of this file.
-/// See the module.
+mod heap;
+#[cfg(target_os = "linux")]
+mod private;
+mod regions;
+
+use std::{fmt, io, ptr::NonNull, sync::Arc};
+
+use self::{heap::Heap, regions::Regions};
+use crate::{BLOCK_SIZE, File};
+
+/// Memory that shows a file and takes stores that the file never sees.
+///
+/// There are two kinds, which differ only in where the bytes come from:
+/// - a private map of the file by the operating system, where untouched pages cost no memory of their own;
+/// - memory of this process, zeroed at first, into which [`Mapping::load`] copies from the file, if there is one.
+///
+/// Ranges are in bytes of the file. A range that is read or written as one must not cross a multiple of
+/// [`Mapping::region_bytes`].
+///
+/// Invariants:
+/// 1. A region that was once published in the table stays mapped, at the same address, until `Drop`.
+/// 2. References handed out borrow the mapping, so none outlives its regions.
+/// 3. Memory is written only through `bytes_mut`, by `load` (heap kind, and only blocks whose bytes differ from
+///    those of the file and that carry no store), and by the kernel when a private page is discarded.
+pub struct Mapping {
+    regions: Regions,
+    kind: Kind,
+}
+
 #[derive(Debug)]
-pub struct Mapping {}
+enum Kind {
+    #[cfg(target_os = "linux")]
+    Private(private::PrivateFile),
+    Heap(Heap),
+}
+
+impl Mapping {
+    /// Memory of this process: zeros, or what [`Mapping::load`] copies from `file`. `reserve` costs address space
+    /// only; memory is taken page by page as it is touched.
+    ///
+    /// # Errors
+    /// `OutOfMemory` if there is no address space for the first region.
+    pub fn heap(file: Option<Arc<dyn File>>) -> io::Result<Self> {
+        Self::heap_of_regions(file, heap::REGION_BYTES_MAX)
+    }
+
+    /// As [`Mapping::heap`], with regions of `region_bytes` (a power of two, at least one block).
+    ///
+    /// # Errors
+    /// As [`Mapping::heap`].
+    pub fn heap_of_regions(file: Option<Arc<dyn File>>, region_bytes: u64) -> io::Result<Self> {
+        Self::with_first_region(Kind::Heap(Heap::new(file)), region_bytes, heap::REGION_BYTES_MIN)
+    }
+
+    /// A private map of `file`. `length` is how long the file is known to be; whoever cuts the file lowers it.
+    ///
+    /// # Errors
+    /// `OutOfMemory` if there is no address space for the first region; whatever `mmap` says of such files.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn private_file(
+        file: std::os::fd::OwnedFd,
+        length: Arc<std::sync::atomic::AtomicU64>,
+    ) -> io::Result<Self> {
+        let kind = Kind::Private(private::PrivateFile::new(file, length));
+        Self::with_first_region(kind, private::REGION_BYTES_MAX, private::REGION_BYTES_MIN)
+    }
+
+    /// Maps the first region at once, and halves the size of regions while the address space is too small for it.
+    fn with_first_region(kind: Kind, mut region_bytes: u64, region_bytes_min: u64) -> io::Result<Self> {
+        let first = loop {
+            match kind.map_region(0, region_bytes) {
+                Ok(first) => break first,
+                Err(error)
+                    if error.kind() == io::ErrorKind::OutOfMemory && region_bytes > region_bytes_min =>
+                {
+                    region_bytes /= 2;
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        Ok(Self { regions: Regions::new(region_bytes, first), kind })
+    }
+
+    /// Length of a region: a power of two. No range handed out may cross a multiple of it.
+    pub fn region_bytes(&self) -> u64 {
+        self.regions.region_bytes()
+    }
+
+    /// Makes at least the first `len` bytes addressable. Regions that exist stay where they are. Any thread may
+    /// call this at any time. Cost: one load if nothing is to be done.
+    ///
+    /// # Errors
+    /// `OutOfMemory` if there is no address space; what was reserved before stays so.
+    pub fn reserve(&self, len: u64) -> io::Result<()> {
+        self.regions.reserve(len, |index| self.kind.map_region(index, self.region_bytes()))
+    }
+
+    /// How many bytes are addressable: whole regions.
+    pub fn reserved(&self) -> u64 {
+        self.regions.reserved()
+    }
+
+    /// Makes the file's bytes of a reserved range visible, except where a store shadows them. Needed once before
+    /// the first look at bytes that were in the file when it was opened, or that were written to it since by
+    /// another way than `bytes_mut`, followed by [`Mapping::discard`].
+    ///
+    /// Private map: checks that the range lies inside the file, since touching memory beyond its end would end
+    /// the process. Heap: reads the range into place; without a file there is nothing to do.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` if the file ends before the range does; errors of reading or of asking for the length.
+    pub fn load(&self, offset: u64, len: usize) -> io::Result<()> {
+        match &self.kind {
+            #[cfg(target_os = "linux")]
+            Kind::Private(file) => file.check_inside(offset, len),
+            Kind::Heap(heap) => heap.load(&self.regions, offset, len),
+        }
+    }
+
+    /// The bytes of a range. Cost: one load and an addition.
+    ///
+    /// # Safety
+    /// - The range is reserved, and crosses no multiple of [`Mapping::region_bytes`].
+    /// - With a file: the range lies inside it (`load` said so, or the caller extended it), and stays inside it
+    ///   while the reference lives.
+    /// - While the reference lives, nobody holds a reference from `bytes_mut` into the range, or discards a store
+    ///   in it unless the file holds the same bytes; and no `load` meets other bytes in the file.
+    #[inline]
+    pub unsafe fn bytes(&self, offset: u64, len: usize) -> &[u8] {
+        let start = self.regions.address(offset, len);
+        // SAFETY: the range is inside one region, which stays mapped as long as `self` lives (1, 2); it is
+        // readable, since it is inside the file or has none, and nobody stores to it, both by contract.
+        unsafe { std::slice::from_raw_parts(start.as_ptr(), len) }
+    }
+
+    /// The bytes of a range, to be changed. What is stored here stays in memory.
+    ///
+    /// # Safety
+    /// As [`Mapping::bytes`], and nobody else holds a reference into the range.
+    #[inline]
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "a writer and many readers share the mapping; the caller keeps ranges apart"
+    )]
+    pub unsafe fn bytes_mut(&self, offset: u64, len: usize) -> &mut [u8] {
+        if let Kind::Heap(heap) = &self.kind {
+            heap.note_store(offset, len);
+        }
+        let start = self.regions.address(offset, len);
+        // SAFETY: as in `bytes`, and the caller vouches that this is the only reference into the range.
+        unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), len) }
+    }
+
+    /// Gives back the private copies in a range, whose bytes the file holds already. `offset` and `len` must be
+    /// multiples of [`BLOCK_SIZE`]. Safe beside readers of the range: they see the same bytes before and after.
+    ///
+    /// Heap: the memory stays as it is, and the next `load` of the range takes the bytes of the file.
+    ///
+    /// # Errors
+    /// Whatever `madvise` says; the private copies stay.
+    pub fn discard(&self, offset: u64, len: usize) -> io::Result<()> {
+        assert!(
+            offset.is_multiple_of(BLOCK_SIZE as u64) && len.is_multiple_of(BLOCK_SIZE),
+            "whole blocks are discarded, not {len} bytes at {offset}"
+        );
+        match &self.kind {
+            #[cfg(target_os = "linux")]
+            Kind::Private(_) => self
+                .regions
+                .pieces(offset, len)
+                .try_for_each(|(start, len)| private::discard(self.regions.address(start, len), len)),
+            Kind::Heap(heap) => {
+                heap.forget_stores(offset, len);
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells the processor that the bytes at `offset` are wanted soon: the line that holds them and the next one.
+    /// A hint; anything is allowed, also offsets that are not reserved.
+    #[inline]
+    pub fn prefetch(&self, offset: u64) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(line) = self.regions.hint(offset) {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: the instruction never faults and changes nothing, whatever the address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
+            // SAFETY: as above.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.wrapping_add(64).cast()) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = offset;
+    }
+
+    /// Whether this is a private map of a file by the operating system.
+    pub fn is_private_file(&self) -> bool {
+        !matches!(self.kind, Kind::Heap(_))
+    }
+}
+
+impl Kind {
+    fn map_region(&self, index: usize, region_bytes: u64) -> io::Result<NonNull<u8>> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Private(file) => file.map_region(index, region_bytes),
+            Self::Heap(_) => heap::map_region(region_bytes),
+        }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        let region_bytes = self.region_bytes();
+        for start in self.regions.take() {
+            match &self.kind {
+                #[cfg(target_os = "linux")]
+                // SAFETY: mapped by `map_region` with this length; `&mut self` shows that no reference is left (2).
+                Kind::Private(_) => unsafe { private::unmap_region(start, region_bytes) },
+                // SAFETY: as above.
+                Kind::Heap(_) => unsafe { heap::unmap_region(start, region_bytes) },
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Mapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.is_private_file() { "private file" } else { "heap" };
+        write!(f, "Mapping({kind}, {} bytes reserved)", self.reserved())
+    }
+}
+
+#[cfg(test)]
+mod tests;

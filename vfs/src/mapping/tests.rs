@@ -1,0 +1,161 @@
+use std::{
+    path::Path,
+    sync::{Barrier, atomic::AtomicU64},
+};
+
+use super::*;
+use crate::{Create, MemoryVfs, Open, Vfs, write_all_at};
+
+const SMALL: u64 = 16 * BLOCK_SIZE as u64;
+
+fn memory_file(len: usize, fill: u8) -> Arc<dyn File> {
+    let how = Open { write: true, create: Create::New, direct: false };
+    let file = MemoryVfs::default().open(Path::new("data"), how).unwrap();
+    write_all_at(&*file, &vec![fill; len], 0).unwrap();
+    file
+}
+
+fn read(mapping: &Mapping, offset: u64, len: usize) -> Vec<u8> {
+    // SAFETY: the tests that read while others store do so in ranges of their own.
+    unsafe { mapping.bytes(offset, len) }.to_vec()
+}
+
+fn store(mapping: &Mapping, offset: u64, len: usize, fill: u8) {
+    // SAFETY: no test keeps a reference while it stores.
+    unsafe { mapping.bytes_mut(offset, len) }.fill(fill);
+}
+
+#[test]
+fn a_heap_without_a_file_is_zero_and_keeps_what_is_stored() {
+    let mapping = Mapping::heap(None).unwrap();
+    mapping.load(BLOCK_SIZE as u64, BLOCK_SIZE).unwrap();
+    assert_eq!(read(&mapping, 0, 3 * BLOCK_SIZE), vec![0; 3 * BLOCK_SIZE]);
+    store(&mapping, BLOCK_SIZE as u64, BLOCK_SIZE, 7);
+    mapping.discard(0, 3 * BLOCK_SIZE).unwrap();
+    assert_eq!(read(&mapping, BLOCK_SIZE as u64, BLOCK_SIZE), vec![7; BLOCK_SIZE]);
+    assert!(!mapping.is_private_file());
+}
+
+#[test]
+fn regions_appear_when_reserved_and_never_move() {
+    let mapping = Mapping::heap_of_regions(None, SMALL).unwrap();
+    assert_eq!(mapping.region_bytes(), SMALL);
+    assert_eq!(mapping.reserved(), SMALL);
+    store(&mapping, 0, BLOCK_SIZE, 1);
+    let first = mapping.regions.address(0, 1);
+    mapping.reserve(SMALL * 5 + 1).unwrap();
+    assert_eq!(mapping.reserved(), SMALL * 6);
+    assert_eq!(mapping.regions.address(0, 1), first);
+    store(&mapping, SMALL * 5, BLOCK_SIZE, 5);
+    assert_eq!(read(&mapping, SMALL * 5, 1), [5]);
+    assert_eq!(read(&mapping, 0, 1), [1]);
+    mapping.reserve(1).unwrap();
+    assert_eq!(mapping.reserved(), SMALL * 6);
+    for offset in [0, SMALL, SMALL * 7, u64::MAX] {
+        mapping.prefetch(offset);
+    }
+}
+
+#[test]
+fn a_mapping_longer_than_the_address_space_is_refused() {
+    let mapping = Mapping::heap_of_regions(None, SMALL).unwrap();
+    mapping.reserve(SMALL * 2).unwrap();
+    assert_eq!(mapping.reserve(u64::MAX).unwrap_err().kind(), io::ErrorKind::OutOfMemory);
+    assert_eq!(mapping.reserved(), SMALL * 2, "what was reserved stays so, and no more");
+}
+
+#[test]
+fn many_threads_may_reserve_and_store_at_once() {
+    let mapping = Mapping::heap_of_regions(None, SMALL).unwrap();
+    let start = Barrier::new(4);
+    std::thread::scope(|scope| {
+        for thread in 0..4u8 {
+            let (mapping, start) = (&mapping, &start);
+            scope.spawn(move || {
+                start.wait();
+                for region in 0..64 {
+                    mapping.reserve((region + 1) * SMALL).unwrap();
+                    store(
+                        mapping,
+                        region * SMALL + u64::from(thread) * BLOCK_SIZE as u64,
+                        BLOCK_SIZE,
+                        thread + 1,
+                    );
+                }
+            });
+        }
+    });
+    for region in 0..64 {
+        for thread in 0..4u8 {
+            let bytes = read(&mapping, region * SMALL + u64::from(thread) * BLOCK_SIZE as u64, BLOCK_SIZE);
+            assert_eq!(bytes, vec![thread + 1; BLOCK_SIZE]);
+        }
+    }
+}
+
+#[test]
+fn a_heap_over_a_file_shows_it_once_loaded_and_stores_shadow_it() {
+    let file = memory_file(40 * BLOCK_SIZE, 1);
+    let mapping = Mapping::heap_of_regions(Some(Arc::clone(&file)), SMALL).unwrap();
+    mapping.reserve(40 * BLOCK_SIZE as u64).unwrap();
+    mapping.load(0, 40 * BLOCK_SIZE).unwrap();
+    assert_eq!(read(&mapping, SMALL, BLOCK_SIZE), vec![1; BLOCK_SIZE]);
+
+    store(&mapping, SMALL, BLOCK_SIZE, 2);
+    mapping.load(0, 40 * BLOCK_SIZE).unwrap();
+    assert_eq!(read(&mapping, SMALL, BLOCK_SIZE), vec![2; BLOCK_SIZE], "a load leaves stores alone");
+
+    write_all_at(&*file, &[3; BLOCK_SIZE], SMALL).unwrap();
+    mapping.discard(SMALL, BLOCK_SIZE).unwrap();
+    mapping.load(SMALL, BLOCK_SIZE).unwrap();
+    assert_eq!(read(&mapping, SMALL, BLOCK_SIZE), vec![3; BLOCK_SIZE]);
+
+    let beyond = mapping.load(40 * BLOCK_SIZE as u64 - 1, 2).unwrap_err();
+    assert_eq!(beyond.kind(), io::ErrorKind::UnexpectedEof);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_private_map_follows_the_file_except_where_stores_shadow_it() {
+    use std::os::unix::fs::FileExt;
+
+    let file = tempfile::tempfile().unwrap();
+    file.write_all_at(&[1; 4 * BLOCK_SIZE], 0).unwrap();
+    let length = Arc::new(AtomicU64::new(0));
+    let mapping = Mapping::private_file(file.try_clone().unwrap().into(), Arc::clone(&length)).unwrap();
+    assert!(mapping.is_private_file());
+    mapping.load(0, 4 * BLOCK_SIZE).unwrap();
+    store(&mapping, 4096, BLOCK_SIZE, 2);
+    assert_eq!(read(&mapping, 4096, BLOCK_SIZE), vec![2; BLOCK_SIZE]);
+    let mut block = [0; BLOCK_SIZE];
+    file.read_exact_at(&mut block, 4096).unwrap();
+    assert_eq!(block, [1; BLOCK_SIZE], "a store must not reach the file");
+
+    file.write_all_at(&[2; BLOCK_SIZE], 4096).unwrap();
+    mapping.discard(4096, BLOCK_SIZE).unwrap();
+    file.write_all_at(&[3; BLOCK_SIZE], 4096).unwrap();
+    assert_eq!(read(&mapping, 4096, BLOCK_SIZE), vec![3; BLOCK_SIZE], "the file shows through again");
+
+    let beyond = mapping.load(4 * BLOCK_SIZE as u64, 1).unwrap_err();
+    assert_eq!(beyond.kind(), io::ErrorKind::UnexpectedEof);
+    file.set_len(8 * BLOCK_SIZE as u64).unwrap();
+    mapping.load(7 * BLOCK_SIZE as u64, BLOCK_SIZE).unwrap();
+    assert_eq!(length.load(std::sync::atomic::Ordering::Relaxed), 8 * BLOCK_SIZE as u64);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_discard_may_cross_regions() {
+    let region_bytes = 1u64 << 30;
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(2 * region_bytes).unwrap();
+    let kind = Kind::Private(private::PrivateFile::new(file.into(), Arc::new(AtomicU64::new(0))));
+    let mapping = Mapping::with_first_region(kind, region_bytes, region_bytes).unwrap();
+    mapping.reserve(2 * region_bytes).unwrap();
+    let start = region_bytes - BLOCK_SIZE as u64;
+    store(&mapping, start, BLOCK_SIZE, 1);
+    store(&mapping, region_bytes, BLOCK_SIZE, 1);
+    mapping.discard(start, 2 * BLOCK_SIZE).unwrap();
+    assert_eq!(read(&mapping, start, BLOCK_SIZE), vec![0; BLOCK_SIZE]);
+    assert_eq!(read(&mapping, region_bytes, BLOCK_SIZE), vec![0; BLOCK_SIZE]);
+}
