@@ -1,0 +1,134 @@
+//! Pages as stored: read, and verified the first time they are touched.
+
+use std::sync::Arc;
+
+use llmdb_base::{
+    ChildRef, Corruption, PAGE_SIZE, PageBytes, PageError, PageResult, Pgno, StoreId,
+    checksum::{crc32c, page_seed},
+    header::{self, PageKind},
+    sync::{Mutex, lock},
+};
+use llmdb_vfs::File;
+
+use crate::{page_set::PageSet, range::PageRange, view::View};
+
+/// The file, its mapping, and what of it has been verified.
+///
+/// A page is verified when its bytes were found right in this run, or were made in this run. What is verified is
+/// not looked at again until the store is opened anew, except by `verify_page` and `verify_run` of a reader.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub view: View,
+    pub file: Option<Arc<dyn File>>,
+    pub id: StoreId,
+    pub verified: PageSet,
+    /// Held while bytes are copied from the file into memory that does not show it by itself.
+    loading: Mutex<()>,
+}
+
+impl Store {
+    pub fn new(view: View, file: Option<Arc<dyn File>>, id: StoreId) -> Self {
+        Self { view, file, id, verified: PageSet::default(), loading: Mutex::new(()) }
+    }
+
+    /// The file, which every store has but those in memory.
+    pub fn file(&self) -> &dyn File {
+        self.file.as_deref().expect("only a store with a file is written to one")
+    }
+
+    /// The node that `child` names, which must lie below `page_count`.
+    ///
+    /// Beyond the first touch this costs the look at one bit, and at the header, which the caller needs anyway:
+    /// tag and kind are compared every time, so that not even a mistake in the reuse of pages can pass off
+    /// one node as another.
+    #[inline]
+    pub fn node(&self, child: ChildRef, page_count: u64) -> PageResult<&PageBytes> {
+        let pgno = child.pgno();
+        if pgno.get() >= page_count {
+            return Err(outside(pgno, page_count));
+        }
+        if !self.verified.contains(pgno.get()) {
+            self.verify_node(child)?;
+        }
+        let page = self.view.page(pgno);
+        if !is_node(page, child) {
+            return Err(other_node(page, child));
+        }
+        Ok(page)
+    }
+
+    #[cold]
+    fn verify_node(&self, child: ChildRef) -> PageResult<()> {
+        let pgno = child.pgno();
+        self.load(PageRange::one(pgno), || {
+            check_node(self.id, child, self.view.page(pgno))?;
+            self.verified.insert(pgno.get());
+            Ok(())
+        })
+    }
+
+    /// Makes the pages of `range` visible that are not verified, and verifies them by `verify`.
+    pub fn load(&self, range: PageRange, verify: impl FnOnce() -> PageResult<()>) -> PageResult<()> {
+        if self.file.is_none() {
+            let missing = range.pages().find(|pgno| !self.verified.contains(*pgno)).unwrap_or(range.first());
+            return Err(Corruption::new(Pgno::new(missing), "never written").into());
+        }
+        let _loading = (!self.view.shows_file()).then(|| lock(&self.loading));
+        for pgno in range.pages().filter(|pgno| !self.verified.contains(*pgno)) {
+            let pgno = Pgno::new(pgno);
+            self.view
+                .load(pgno.offset(), PAGE_SIZE)
+                .map_err(|source| PageError::io(format!("read {pgno} of the data file"), source))?;
+        }
+        verify()
+    }
+
+    #[inline]
+    pub fn prefetch(&self, child: ChildRef) {
+        self.view.prefetch(child.pgno());
+    }
+}
+
+/// Whether `page` is a node with the birth tag that `child` expects.
+#[inline]
+fn is_node(page: &PageBytes, child: ChildRef) -> bool {
+    let kind = matches!(header::kind(page), Some(PageKind::Leaf | PageKind::Branch));
+    kind && header::birth(page).tag() == child.tag()
+}
+
+#[cold]
+fn other_node(page: &PageBytes, child: ChildRef) -> PageError {
+    let (kind, birth) = (header::kind(page), header::birth(page));
+    let kind = kind.map_or_else(|| "no node".to_owned(), |kind| format!("{kind:?}"));
+    Corruption::new(
+        child.pgno(),
+        format!("{kind} born in {birth}, expected a node with tag {:06x}", child.tag()),
+    )
+    .into()
+}
+
+#[cold]
+pub(crate) fn outside(pgno: Pgno, page_count: u64) -> PageError {
+    Corruption::new(pgno, format!("named by a damaged page: the store has {page_count} pages")).into()
+}
+
+/// Checks a node as it is in the file.
+pub(crate) fn check_node(store: StoreId, child: ChildRef, page: &PageBytes) -> PageResult<()> {
+    let (found, expected) = (header::checksum(page), node_checksum(store, child.pgno(), page));
+    if found != expected {
+        let what = format!("checksum {found:08x}, expected {expected:08x}");
+        return Err(Corruption::new(child.pgno(), what).into());
+    }
+    if !is_node(page, child) {
+        return Err(other_node(page, child));
+    }
+    if !header::reserved_is_zero(page) {
+        return Err(Corruption::new(child.pgno(), "reserved bytes are not zero").into());
+    }
+    Ok(())
+}
+
+/// The checksum of a page with a header.
+pub(crate) fn node_checksum(store: StoreId, pgno: Pgno, page: &PageBytes) -> u32 {
+    crc32c(page_seed(store, pgno), &page[header::CHECKED..])
+}

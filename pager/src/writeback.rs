@@ -1,0 +1,85 @@
+//! Private pages on their way to the file.
+
+use llmdb_base::{PAGE_SIZE, PageBytes, PageError, PageResult, Pgno, header};
+use llmdb_vfs::write_all_at;
+
+use crate::{pager::Pager, range::PageRange, stats::Counters, store::node_checksum};
+
+/// Pages written at once: 256 KiB.
+const WRITE_PAGES_MAX: u64 = 64;
+const WRITE_BYTES_MAX: usize = 64 * PAGE_SIZE;
+
+impl Pager {
+    /// Writes pages as they are in memory, in ascending order, with the checksums that the ones in memory lack.
+    /// `written` hears how many have been written so far.
+    ///
+    /// # Errors
+    /// An I/O error; some pages may have been written.
+    pub(crate) fn write_back(&self, ranges: &[PageRange], written: &mut dyn FnMut(u64)) -> PageResult<()> {
+        let mut buffer = Vec::with_capacity(WRITE_BYTES_MAX);
+        let mut count = 0;
+        for range in ranges {
+            let mut first = range.first();
+            while first < range.end() {
+                let piece = PageRange::new(first, WRITE_PAGES_MAX.min(range.end() - first));
+                buffer.clear();
+                piece.pages().for_each(|pgno| self.copy_with_checksum(Pgno::new(pgno), &mut buffer));
+                self.write_piece(piece, &buffer)?;
+                first = piece.end();
+                count += piece.count();
+                written(count);
+            }
+        }
+        Ok(())
+    }
+
+    fn write_piece(&self, piece: PageRange, bytes: &[u8]) -> PageResult<()> {
+        let offset = Pgno::new(piece.first()).offset();
+        let file = self.store.file();
+        write_all_at(file, bytes, offset).map_err(|source| {
+            PageError::io(format!("write {} bytes at {offset} of the data file", bytes.len()), source)
+        })?;
+        if piece.count() == WRITE_PAGES_MAX {
+            // The sync at the end then finds little left to do.
+            file.start_writeback(offset, bytes.len() as u64);
+        }
+        Ok(())
+    }
+
+    fn copy_with_checksum(&self, pgno: Pgno, buffer: &mut Vec<u8>) {
+        let start = buffer.len();
+        buffer.extend_from_slice(self.store.view.page(pgno));
+        if !self.space.raw.contains(pgno.get()) {
+            let copy: &mut PageBytes = (&mut buffer[start..]).try_into().expect("a page was appended");
+            header::set_checksum(copy, node_checksum(self.store.id, pgno, copy));
+        }
+    }
+
+    /// Gives the private copies of pages back whose bytes are in the file. What the system refuses to take back
+    /// stays private: it shadows the file with the same bytes.
+    pub(crate) fn discard_written(&self, ranges: &[PageRange]) {
+        for range in ranges {
+            if self.store.view.discard(*range).is_ok() {
+                self.space.forget_private(*range);
+            }
+        }
+    }
+
+    /// Writes all dirty pages early. No durable root names them, so it does not matter when they reach the disk.
+    ///
+    /// # Errors
+    /// An I/O error. The pages stay dirty.
+    pub(crate) fn spill(&self) -> PageResult<()> {
+        if self.store.file.is_none() {
+            return Ok(());
+        }
+        let ranges = self.space.take_dirty();
+        if let Err(error) = self.write_back(&ranges, &mut |_| ()) {
+            ranges.into_iter().for_each(|range| self.space.mark_dirty(range));
+            return Err(error);
+        }
+        Counters::add(&self.counters.spilled_pages, ranges.iter().map(|range| range.count()).sum());
+        self.discard_written(&ranges);
+        Ok(())
+    }
+}
