@@ -203,7 +203,8 @@ mod tests {
 
     #[test]
     fn references_out_of_bounds_are_damage() {
-        let run = |first, len| RunRef { first: Pgno::new(first), len, birth: Default::default(), checksum: 0 };
+        let run =
+            |first, len| RunRef { first: Pgno::new(first), len, birth: Default::default(), checksum: 0 };
         assert!(RunLayout::checked(&run(20, 4096), 21, 64).is_ok());
         for (first, len) in [(20, 0), (20, 4097), (u64::MAX, 9), (63, 4097), (20, u64::MAX), (1 << 41, 1)] {
             let page_count = if first == 63 { 100 } else { 21 };
