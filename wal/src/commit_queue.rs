@@ -130,11 +130,6 @@ impl CommitQueue {
         wake(&woken);
     }
 
-    /// Whether somebody waits for more than `durable`.
-    pub(crate) fn waits_beyond(&self, durable: Lsn) -> bool {
-        lock(&self.state).waiters.iter().any(|waiter| waiter.lsn > durable)
-    }
-
     /// Ends the life of the queue: everybody who waits, or comes later, learns why. The first reason stays.
     pub(crate) fn fail(&self, failure: Failure) {
         let mut state = lock(&self.state);

@@ -80,11 +80,6 @@ impl Flight {
         self.under_way.iter().any(|batch| batch.fill == Fill::Partial && !batch.done)
     }
 
-    /// Whether submitting leaves the work to others, as opposed to doing it on the spot.
-    pub(crate) fn works_in_background(&self) -> bool {
-        self.ring_kind().is_some_and(|kind| kind != RingKind::Portable)
-    }
-
     /// Goes on in a new segment, whose header has this checksum. Nothing may be under way.
     pub(crate) fn begin_segment(&mut self, header_checksum: u32, first_lsn: Lsn) {
         debug_assert!(self.is_empty());

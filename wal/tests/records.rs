@@ -1,5 +1,7 @@
 //! Records of every length come back as they were, in order, from wherever a replay begins.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::io::{BufRead, Read};
