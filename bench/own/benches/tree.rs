@@ -2,9 +2,14 @@
 
 use std::{hint::black_box, ops::Bound};
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{
+    BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
+};
 use llmdb_base::TreeId;
-use llmdb_bench_own::rows::{Random, sorted_keys, sum};
+use llmdb_bench_own::{
+    prefetching::{ALL, ENDS, Prefetching},
+    rows::{Random, sorted_keys, sum},
+};
 use llmdb_btree::{NewValue, Tree, Value, testing::VecPages};
 
 const ROWS: usize = 1_000_000;
@@ -15,8 +20,8 @@ struct Store {
     tree: Tree,
     pages: VecPages,
     keys: Vec<[u8; 24]>,
-    /// Indexes into `keys`, in random order.
-    order: Vec<usize>,
+    /// The same, in random order.
+    shuffled: Vec<[u8; 24]>,
 }
 
 fn store() -> Store {
@@ -28,8 +33,8 @@ fn store() -> Store {
     }
     let tree = loader.finish(&mut pages).expect("memory suffices");
     let mut random = Random(2);
-    let order = (0..ROWS).map(|_| random.below(ROWS)).collect();
-    Store { tree, pages, keys, order }
+    let shuffled = (0..ROWS).map(|_| keys[random.below(ROWS)]).collect();
+    Store { tree, pages, keys, shuffled }
 }
 
 fn bytes_of(value: Value<'_>) -> u64 {
@@ -39,16 +44,36 @@ fn bytes_of(value: Value<'_>) -> u64 {
     }
 }
 
+fn first_byte(value: Value<'_>) -> u64 {
+    match value {
+        Value::Inline(bytes) => bytes.first().copied().map_or(0, u64::from),
+        Value::Run(run) => run.len,
+    }
+}
+
+/// Reads, without prefetch and with some of the lines of announced pages.
 fn reads(c: &mut Criterion) {
     let store = store();
-    let Store { tree, pages, keys, order } = &store;
-    let mut group = c.benchmark_group("1 M rows of 24 + 256 bytes");
-    group.throughput(Throughput::Elements(1));
+    for (name, lines) in
+        [("no prefetch", &[][..]), ("prefetch of both ends", ENDS), ("prefetch of all lines", ALL)]
+    {
+        let pages = Prefetching { pages: &store.pages, lines };
+        let mut group = c.benchmark_group(format!("1 M rows of 24 + 256 bytes, {name}"));
+        lookups(&mut group, &store, &pages);
+        scans(&mut group, &store, &pages);
+        group.finish();
+    }
+    writes(c, store);
+}
+
+fn lookups(group: &mut BenchmarkGroup<'_, WallTime>, store: &Store, pages: &Prefetching<'_>) {
+    let Store { tree, shuffled, .. } = store;
     let mut at = 0;
     let mut next = || {
         at = (at + 1) % ROWS;
-        &keys[order[at]]
+        &shuffled[at]
     };
+    group.throughput(Throughput::Elements(1));
     group.bench_function("get, random", |b| {
         b.iter(|| tree.get(pages, black_box(next())).ok().flatten().map(bytes_of));
     });
@@ -69,6 +94,10 @@ fn reads(c: &mut Criterion) {
             range.take(100).flatten().map(|(_, value)| bytes_of(value)).sum::<u64>()
         });
     });
+}
+
+fn scans(group: &mut BenchmarkGroup<'_, WallTime>, store: &Store, pages: &Prefetching<'_>) {
+    let tree = &store.tree;
     group.sample_size(20);
     group.throughput(Throughput::Elements(ROWS as u64));
     group.bench_function("scan, whole values", |b| {
@@ -79,20 +108,23 @@ fn reads(c: &mut Criterion) {
     });
     group.bench_function("scan, one byte of each value", |b| {
         b.iter(|| {
-            let mut cursor = tree.cursor(pages);
-            let mut total = 0;
-            while let Ok(Some((_, Value::Inline(bytes)))) = cursor.next() {
-                total += u64::from(bytes[0]);
+            let range = tree.range(pages, Bound::Unbounded, Bound::Unbounded).into_iter().flatten();
+            range.flatten().map(|(_, value)| first_byte(value)).sum::<u64>()
+        });
+    });
+    group.bench_function("scan with a cursor, whole values", |b| {
+        b.iter(|| {
+            let (mut cursor, mut total) = (tree.cursor(pages), 0);
+            while let Ok(Some((_, value))) = cursor.next() {
+                total += bytes_of(value);
             }
             total
         });
     });
-    group.finish();
-    writes(c, store);
 }
 
 fn writes(c: &mut Criterion, store: Store) {
-    let Store { mut tree, mut pages, keys, order } = store;
+    let Store { mut tree, mut pages, keys, shuffled } = store;
     let mut group = c.benchmark_group("batches of 4000 in 1 M rows");
     group.sample_size(20);
     group.throughput(Throughput::Elements(BATCH as u64));
@@ -103,7 +135,7 @@ fn writes(c: &mut Criterion, store: Store) {
             pages.advance_epoch();
             for _ in 0..BATCH {
                 at = (at + 1) % ROWS;
-                tree.insert(&mut pages, &keys[order[at]], NewValue::Bytes(&VALUE)).expect("memory suffices");
+                tree.insert(&mut pages, &shuffled[at], NewValue::Bytes(&VALUE)).expect("memory suffices");
             }
         });
     });

@@ -1,10 +1,10 @@
 //! What the benches share: rows, pages side by side in memory, and the node layouts that were not chosen.
 //!
 //! Holds nothing that a room of the database uses.
-#![forbid(unsafe_code)]
 
 pub mod classic;
 pub mod dense;
+pub mod prefetching;
 pub mod rows;
 
 use llmdb_base::PageBytes;
