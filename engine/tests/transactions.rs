@@ -203,10 +203,16 @@ fn many_threads_commit_and_every_commit_is_there() {
                 for count in 0..50u32 {
                     let mut txn = engine.begin_write().unwrap();
                     txn.put([thread.to_be_bytes(), count.to_be_bytes()].concat(), "v").unwrap();
-                    let durability =
-                        if thread % 2 == 0 { Durability::Sync } else { Durability::Group { interval_us: 200 } };
+                    let durability = if thread % 2 == 0 {
+                        Durability::Sync
+                    } else {
+                        Durability::Group { interval_us: 200 }
+                    };
                     let commit = txn.commit_with(durability).unwrap();
-                    assert!(engine.snapshot().unwrap().txid() >= commit.txid, "an acknowledged commit is visible");
+                    assert!(
+                        engine.snapshot().unwrap().txid() >= commit.txid,
+                        "an acknowledged commit is visible"
+                    );
                 }
             });
         }
