@@ -8,6 +8,7 @@ pub mod crash;
 mod disk;
 mod mapping;
 mod memory;
+mod os;
 
 pub use buffer::{AlignedBuf, BLOCK_SIZE};
 pub use disk::{
@@ -16,3 +17,4 @@ pub use disk::{
 };
 pub use mapping::Mapping;
 pub use memory::MemoryVfs;
+pub use os::{DirectIo, OsOptions, OsVfs, RingChoice};
