@@ -9,7 +9,7 @@
 //! | I6 | recovery can be cut short and repeated, and leads to the same state |
 //! | I7 | transaction numbers ascend for ever; nothing is acknowledged that is not durable, also after a failure |
 //! | I8 | a snapshot never changes |
-//! | I10 | with a flipped bit, the answer is right or the damage is reported |
+//! | I10 | with a flipped bit or a misdirected write, the answer is right or the damage is reported |
 //!
 //! Everything follows from one seed. [`Violation`] says which, and which moment of the run.
 
@@ -26,7 +26,7 @@ use llmdb_vfs::crash::{Chooser, CrashVfs, Observer, mix};
 
 use crate::{Contents, Failure, Oracle, Profile, Step, Subject, Workload};
 
-pub use faults::run_faults;
+pub use faults::{run_faults, run_full_disk};
 
 use session::{Session, Stop, guarded};
 
@@ -56,6 +56,9 @@ pub struct Config {
     /// How many of 100 crash states are recovered again with a destroyed root, a flipped bit, after another
     /// crash, or are gone on with: each of these.
     pub follow_percent: u64,
+    /// Whether the disk promises durability without giving it. Then what was acknowledged may go, but what is found
+    /// must still be a state that was, or the damage must be reported.
+    pub disk_lies: bool,
     /// How many runs with a failing call [`run_faults`] makes, at most.
     pub fault_runs_max: u64,
 }
@@ -75,6 +78,7 @@ impl Default for Config {
             nest_percent: 10,
             depth_max: 3,
             follow_percent: 15,
+            disk_lies: false,
             fault_runs_max: 1_000,
         }
     }
@@ -131,9 +135,9 @@ pub struct Report {
     pub nested_count: u64,
     /// Of these: with a destroyed root.
     pub destroyed_count: u64,
-    /// Of these: with a flipped bit.
-    pub flipped_count: u64,
-    /// Of these: whose damage was reported.
+    /// Of these: with a flipped bit, or a block in the wrong place.
+    pub damaged_count: u64,
+    /// Of these: where the store reported damage.
     pub reported_count: u64,
     /// Of these: gone on with, and cut off again.
     pub continued_count: u64,
@@ -151,7 +155,7 @@ impl Report {
         self.exhaustive_count += other.exhaustive_count;
         self.nested_count += other.nested_count;
         self.destroyed_count += other.destroyed_count;
-        self.flipped_count += other.flipped_count;
+        self.damaged_count += other.damaged_count;
         self.reported_count += other.reported_count;
         self.continued_count += other.continued_count;
         self.killed_count += other.killed_count;
@@ -255,6 +259,7 @@ impl<S: Subject> Run<S> {
         let mut chooser = Chooser::new(mix(self.seed));
         let mut workload = Workload::with_profile(self.profile.clone(), chooser.fork());
         let mut disk = CrashVfs::new(chooser.next_u64());
+        disk.set_sync_lies(self.config.disk_lies);
         disk.observe(Some(self.observer()));
         let mut session = self.open(&disk)?;
         for _ in 0..self.config.step_count {
@@ -264,6 +269,8 @@ impl<S: Subject> Run<S> {
             let step = workload.next_step();
             let next = match step {
                 Step::Kill => disk.process_crash(&mut chooser),
+                // After a lie, nobody knows what the next life may find.
+                Step::PowerCut if self.config.disk_lies => continue,
                 Step::PowerCut => disk.crash(&mut chooser),
                 Step::Reopen => {
                     session.close().map_err(|failure| unplanned(&failure))?;

@@ -13,7 +13,7 @@ pub mod toy;
 mod workload;
 
 pub use contents::{Change, Contents, Digest};
-pub use driver::{Config, Point, Report, Violation, run_faults, run_seed, run_states};
+pub use driver::{Config, Point, Report, Violation, run_faults, run_full_disk, run_seed, run_states};
 pub use oracle::Oracle;
 pub use store::{Commit, Durability, End, Failure, RootSlot, Store, Subject, Transaction};
 pub use workload::{Profile, Step, Workload};

@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use llmdb_vfs::crash::{Chooser, CrashVfs, mix};
+use llmdb_vfs::{
+    Create, Open, Vfs,
+    crash::{Chooser, CrashVfs, mix},
+};
 
 use crate::{Digest, Durability, End, Failure, Oracle, Profile, RootSlot, Step, Subject, Workload};
 
@@ -46,6 +49,9 @@ impl<S: Subject> Run<S> {
         oracle: &Oracle,
         chooser: &mut Chooser,
     ) -> Result<(), Finding> {
+        if self.config.disk_lies {
+            return self.examine_lie(disk, oracle, chooser);
+        }
         let left = |disk, by_power| Left { disk, oracle, allowed: oracle.after_crash(), by_power, depth: 0 };
         let moment = disk.crash_point();
         if let Some(states) = moment.states(self.config.exhaustive_max) {
@@ -66,6 +72,20 @@ impl<S: Subject> Run<S> {
         Ok(())
     }
 
+    /// A disk that promised what it did not keep: some earlier state is found, or the damage is reported.
+    fn examine_lie(&self, disk: &CrashVfs, oracle: &Oracle, chooser: &mut Chooser) -> Result<(), Finding> {
+        for _ in 0..self.config.states_per_point {
+            let disk = disk.crash(chooser);
+            self.count(|report| report.state_count += 1);
+            match self.look(&disk, oracle, 0..=oracle.submitted()) {
+                Ok(()) => {}
+                Err(Stop::Failed(Failure::Corrupt(_))) => self.count(|report| report.reported_count += 1),
+                Err(stop) => return Err(stop.into_finding()),
+            }
+        }
+        Ok(())
+    }
+
     fn examine(self: &Arc<Self>, left: &Left<'_>, chooser: &mut Chooser) -> Result<(), Finding> {
         let before = left.disk.fork();
         let mut session = self.recover(&left.disk, "I1")?;
@@ -80,7 +100,7 @@ impl<S: Subject> Run<S> {
             self.destroy_roots(&before, state.digest(), chooser)?;
         }
         if left.depth == 0 && chooser.percent(self.config.follow_percent) {
-            self.flip_bit(&before, left, chooser)?;
+            self.damage(&before, left, chooser)?;
         }
         if chooser.percent(self.config.follow_percent) {
             return self.again(session, left, found, chooser);
@@ -156,34 +176,26 @@ impl<S: Subject> Run<S> {
         Err(Finding::new("I5", format!("another state is found without {doomed:?}")))
     }
 
-    /// I10: a flipped bit is noticed, or makes no difference.
-    fn flip_bit(&self, before: &CrashVfs, left: &Left<'_>, chooser: &mut Chooser) -> Result<(), Finding> {
+    /// I10: damage is noticed, or makes no difference.
+    fn damage(&self, before: &CrashVfs, left: &Left<'_>, chooser: &mut Chooser) -> Result<(), Finding> {
         let disk = before.fork();
-        let files: Vec<_> = disk.files().into_iter().filter(|(_, len)| *len > 0).collect();
-        if files.is_empty() {
-            return Ok(());
-        }
-        let (path, len) = chooser.pick(&files);
-        let offset = chooser.below(*len);
-        disk.flip_bit(path, offset, 0).expect("the offset lies inside the file");
-        self.count(|report| report.flipped_count += 1);
-        let explain = |what: String| {
-            Finding::new("I10", format!("{what}, after byte {offset} of {} was damaged", path.display()))
-        };
-        let looked = self.look_at_damage(&disk, left);
+        let Some(what) = damage_disk(&disk, chooser) else { return Ok(()) };
+        self.count(|report| report.damaged_count += 1);
+        self.count(|report| report.state_count += 1);
+        let looked = self.look(&disk, left.oracle, left.oracle.after_damage());
         if looked.as_ref().is_err_and(|stop| matches!(stop, Stop::Failed(Failure::Corrupt(_)))) {
             self.count(|report| report.reported_count += 1);
             return Ok(());
         }
-        looked.map_err(|stop| explain(stop.into_finding().what))
+        let explain = |found: Finding| Finding::new("I10", format!("{}, after {what}", found.what));
+        looked.map_err(|stop| explain(stop.into_finding()))
     }
 
-    fn look_at_damage(&self, disk: &CrashVfs, left: &Left<'_>) -> Result<(), Stop> {
-        self.count(|report| report.state_count += 1);
+    /// Opens a disk that may be damaged, and looks at everything.
+    fn look(&self, disk: &CrashVfs, oracle: &Oracle, allowed: RangeInclusive<usize>) -> Result<(), Stop> {
         let mut session = Session::open(&*self.subject, disk)?;
         let digest = session.visible()?;
-        let broken = |what| Stop::Broken(Finding::new("I10", what));
-        left.oracle.find(digest, left.oracle.after_damage()).map_err(broken)?;
+        oracle.find(digest, allowed).map_err(|what| Stop::Broken(Finding::new("I10", what)))?;
         Ok(session.check()?)
     }
 
@@ -215,10 +227,9 @@ impl<S: Subject> Run<S> {
         chooser: &mut Chooser,
     ) -> Result<(), Finding> {
         self.count(|report| report.continued_count += 1);
-        if !left.by_power {
-            session.sync().map_err(|failure| super::unplanned(&failure))?;
-        }
-        let oracle = Mutex::new(Oracle::new(left.oracle.state(found).clone(), left.oracle.txid(found)));
+        let mut oracle = left.oracle.clone();
+        oracle.settle(found, left.by_power);
+        let oracle = Mutex::new(oracle);
         // In the manner of this run, new records tend to be as long as lost ones; otherwise they are not.
         let profile = if chooser.coin() { self.profile.clone() } else { Profile::draw(chooser) };
         let mut workload = Workload::with_profile(profile, chooser.fork());
@@ -227,7 +238,7 @@ impl<S: Subject> Run<S> {
             session.step(&step, &oracle).map_err(Stop::into_finding)?;
         }
         let mut last = workload.transaction();
-        last.end = End::Commit(Durability::Immediate);
+        last.end = End::Commit(*chooser.pick(&[Durability::Immediate, Durability::Deferred]));
         session.step(&Step::Transact(last), &oracle).map_err(Stop::into_finding)?;
         session.look(&oracle).map_err(Stop::into_finding)?;
         let disk = left.disk.crash(chooser);
@@ -240,6 +251,25 @@ impl<S: Subject> Run<S> {
         oracle.find(digest, oracle.after_crash()).map_err(explain)?;
         session.check().map_err(|failure| Finding::new("I3", failure.to_string()))
     }
+}
+
+/// Damages a file of the disk: a bit flips, or a block holds what belongs to another place. Says what it did.
+fn damage_disk(disk: &CrashVfs, chooser: &mut Chooser) -> Option<String> {
+    const BLOCK: u64 = 4096;
+    let files: Vec<_> = disk.files().into_iter().filter(|(_, len)| *len > 0).collect();
+    let (path, len) = files.get(chooser.index(files.len()))?;
+    let block_count = len / BLOCK;
+    if block_count < 2 || chooser.percent(70) {
+        let offset = chooser.below(*len);
+        disk.flip_bit(path, offset, u32::from(chooser.next_u64().to_le_bytes()[0])).ok()?;
+        return Some(format!("a bit of byte {offset} of {} flipped", path.display()));
+    }
+    let (from, to) = (chooser.below(block_count) * BLOCK, chooser.below(block_count) * BLOCK);
+    let file = disk.open(path, Open { write: false, create: Create::Never, direct: false }).ok()?;
+    let mut block = vec![0; 4096];
+    llmdb_vfs::read_exact_at(&*file, &mut block, from).ok()?;
+    disk.overwrite(path, to, &block).ok()?;
+    Some(format!("the block at {from} of {} was written to {to}", path.display()))
 }
 
 /// Roots to destroy: any one, or all of the newest generation, as long as some root remains.

@@ -20,7 +20,7 @@ use super::{
 /// # Errors
 /// The first violation.
 pub fn run_faults<S: Subject>(subject: &Arc<S>, config: &Config, seed: u64) -> Result<Report, Violation> {
-    let run = FaultRun { subject, config, seed };
+    let run = FaultRun { subject, config, seed, steps_after_max: 4 };
     let mut report = Report { seed_count: 1, ..Report::default() };
     let violation = |Finding { invariant, what }: Finding, fault: Option<Fault>| {
         let what = fault.map_or(what.clone(), |fault| format!("{what}, with {fault:?}"));
@@ -38,10 +38,39 @@ pub fn run_faults<S: Subject>(subject: &Arc<S>, config: &Config, seed: u64) -> R
     Ok(report)
 }
 
+/// Runs the workload of a seed on disks that are too small for it. A transaction that finds no space must leave
+/// nothing behind, and the store must go on or stop; once there is space, the next process must find it whole.
+///
+/// # Errors
+/// The first violation.
+pub fn run_full_disk<S: Subject>(subject: &Arc<S>, config: &Config, seed: u64) -> Result<Report, Violation> {
+    let run = FaultRun { subject, config, seed, steps_after_max: u64::MAX };
+    let mut report = Report { seed_count: 1, ..Report::default() };
+    let violation = |Finding { invariant, what }: Finding| Violation {
+        invariant,
+        what: format!("{what}, on a full disk"),
+        seed,
+        point: None,
+        state_count: 0,
+    };
+    let used = guarded(|| run.space_needed()).map_err(violation)?;
+    for step in 0..config.fault_runs_max.min(used / 4096) {
+        // From hardly anything to hardly too little.
+        let capacity = (used / 4096) * (step + 1) / (config.fault_runs_max.min(used / 4096) + 1) * 4096;
+        let done = guarded(|| run.on_disk_of(capacity)).map_err(violation)?;
+        report.state_count += done.recovered_count;
+        report.failed_count += done.failed_count;
+    }
+    Ok(report)
+}
+
 struct FaultRun<'a, S> {
     subject: &'a Arc<S>,
     config: &'a Config,
     seed: u64,
+    /// A store that goes on as if nothing had happened is stopped before that many steps: a checkpoint would cover
+    /// its tracks.
+    steps_after_max: u64,
 }
 
 struct Done {
@@ -84,9 +113,28 @@ impl<S: Subject> FaultRun<'_, S> {
     fn with(&self, fault: Fault) -> Result<Done, Finding> {
         let disk = self.disk();
         disk.plan(fault);
+        self.run(&disk, fault.after_count)
+    }
+
+    /// Space that a run takes in the end, in bytes.
+    fn space_needed(&self) -> Result<u64, Finding> {
+        let disk = self.disk();
         let oracle = Mutex::new(Oracle::new(Contents::default(), 0));
-        let ended = match Session::open(&**self.subject, &disk) {
-            Ok(session) => self.steps(session, &disk, &oracle),
+        self.steps(self.open(&disk)?, &disk, &oracle).map_err(Stop::into_finding)?;
+        Ok(disk.used_bytes())
+    }
+
+    /// One run with little space.
+    fn on_disk_of(&self, capacity: u64) -> Result<Done, Finding> {
+        let disk = self.disk();
+        disk.set_capacity(Some(capacity));
+        self.run(&disk, capacity)
+    }
+
+    fn run(&self, disk: &CrashVfs, seed: u64) -> Result<Done, Finding> {
+        let oracle = Mutex::new(Oracle::new(Contents::default(), 0));
+        let ended = match Session::open(&**self.subject, disk) {
+            Ok(session) => self.steps(session, disk, &oracle),
             Err(failure) => Err(Stop::Failed(failure)),
         };
         match ended {
@@ -97,15 +145,15 @@ impl<S: Subject> FaultRun<'_, S> {
             }
             Err(Stop::Failed(_)) | Ok(()) => {}
         }
-        self.next_processes(&disk, &oracle, fault.after_count)?;
+        disk.set_capacity(None);
+        self.next_processes(disk, &oracle, seed)?;
         Ok(Done { recovered_count: 2, failed_count: disk.failed_count() })
     }
 
     /// The workload, up to a failure after which the store does not go on.
     fn steps(&self, mut session: Session<S>, disk: &CrashVfs, oracle: &Mutex<Oracle>) -> Result<(), Stop> {
         let mut workload = self.workload();
-        // A store that goes on as if nothing had happened is stopped soon: a checkpoint would cover its tracks.
-        let mut steps_left = Chooser::new(disk.call_count(OpKind::Write)).below(4);
+        let mut steps_left = Chooser::new(self.seed).below(self.steps_after_max);
         for _ in 0..self.config.step_count {
             if disk.failed_count() > 0 {
                 if steps_left == 0 {

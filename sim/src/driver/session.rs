@@ -132,10 +132,6 @@ impl<S: Subject> Session<S> {
         self.store.check()
     }
 
-    pub(super) fn sync(&mut self) -> Result<(), Failure> {
-        self.store.sync()
-    }
-
     pub(super) fn close(self) -> Result<(), Failure> {
         drop(self.snapshots);
         self.store.close()

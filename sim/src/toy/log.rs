@@ -1,7 +1,7 @@
-//! The log of a generation: a header, then records one after the other, each a multiple of 64 bytes.
+//! The log of a generation: a header, then records one after the other, each a multiple of 4 KiB.
 //!
 //! ```text
-//!   header    0 magic  4 checksum of the rest  8 where the log before this one ended  16 zeros
+//!   header    0 magic  4 checksum of the rest  8 where the log before this one ended  16 zeros up to 64
 //!   record    0 magic  4 checksum of the rest  8 length  12 checksum of the record before
 //!             16 transaction number  24 how far the log was durable  32 changes
 //! ```
@@ -21,7 +21,10 @@ use super::{Bug, Toy, open_failure, open_file, path_of, wire};
 const MAGIC: u32 = 0x4C4F_4721;
 const HEADER_MAGIC: u32 = 0x4C4F_4748;
 const HEADER: usize = 32;
-const UNIT: usize = 64;
+/// Bytes of the header of the log; the rest of its block is zero.
+const HEADER_LEN: usize = 64;
+/// Whole blocks, so that one misdirected write damages one record.
+const UNIT: usize = BLOCK_SIZE;
 
 #[derive(Debug)]
 pub(super) struct Log {
@@ -57,7 +60,7 @@ impl Log {
             vfs.remove_file(&path)?;
         }
         let log = Self::new(open_file(vfs, &path, Create::New)?, generation);
-        let mut header = [0; UNIT];
+        let mut header = [0; HEADER_LEN];
         put_u32(&mut header, 0, HEADER_MAGIC);
         put_u64(&mut header, 8, before_end as u64);
         let checksum = log.checksum(0, &header[8..]);
@@ -87,7 +90,7 @@ impl Log {
     }
 
     fn before_end(&self, bytes: &[u8]) -> Option<usize> {
-        let header = bytes.get(..UNIT)?;
+        let header = bytes.get(..HEADER_LEN)?;
         let is_valid =
             get_u32(header, 0) == HEADER_MAGIC && get_u32(header, 4) == self.checksum(0, &header[8..]);
         usize::try_from(get_u64(header, 8)).ok().filter(|_| is_valid)
