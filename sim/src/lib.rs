@@ -9,6 +9,7 @@ mod contents;
 mod driver;
 mod oracle;
 mod store;
+mod subject;
 pub mod toy;
 mod workload;
 
@@ -16,4 +17,5 @@ pub use contents::{Change, Contents, Digest};
 pub use driver::{Config, Point, Report, Violation, run_faults, run_full_disk, run_seed, run_states};
 pub use oracle::Oracle;
 pub use store::{Commit, Durability, End, Failure, RootSlot, Store, Subject, Transaction};
+pub use subject::{EngineStore, EngineSubject};
 pub use workload::{Profile, Step, Workload};
