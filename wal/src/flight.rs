@@ -100,8 +100,9 @@ impl Flight {
         self.previous_checksum = header.seal(place, &mut batch.buffer[..batch.len]);
         let token = self.next_token;
         let ring = self.ring.as_mut().expect("the ring is made with the first segment");
-        ring.submit(&batch.file, batch.buffer, batch.len, batch.offset, token)
-            .map_err(LogError::during(format_args!("write {} bytes of the log at {}", batch.len, batch.lsn)))?;
+        ring.submit(&batch.file, batch.buffer, batch.len, batch.offset, token).map_err(LogError::during(
+            format_args!("write {} bytes of the log at {}", batch.len, batch.lsn),
+        ))?;
         self.next_token += 1;
         counters.batches.add(1);
         counters.written_bytes.add(batch.len as u64);

@@ -69,7 +69,14 @@ impl Log {
             return Err(LogError::Misuse("the folder holds a log already: replay it first"));
         }
         let first_lsn = Lsn::new(start.get().next_multiple_of(BLOCK_SIZE as u64));
-        Ok(Self::resume(folder, store, Start { first_lsn, previous_end: start }, start, Files::default(), options))
+        Ok(Self::resume(
+            folder,
+            store,
+            Start { first_lsn, previous_end: start },
+            start,
+            Files::default(),
+            options,
+        ))
     }
 
     /// A log that goes on behind what `files` holds. `end` is the end of the last record.

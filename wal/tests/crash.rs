@@ -37,8 +37,12 @@ impl Model {
         let expected: Vec<_> = self.records.iter().filter(|(end, _)| *end > self.checkpoint).collect();
         for (index, (lsn, bytes)) in found.iter().enumerate() {
             match (expected.get(index), &self.unfinished) {
-                (Some(expected), _) => assert!((lsn, bytes) == (&expected.0, &expected.1), "{context}: {lsn}"),
-                (None, Some(unfinished)) => assert!(bytes == unfinished && index == expected.len(), "{context}"),
+                (Some(expected), _) => {
+                    assert!((lsn, bytes) == (&expected.0, &expected.1), "{context}: {lsn}")
+                }
+                (None, Some(unfinished)) => {
+                    assert!(bytes == unfinished && index == expected.len(), "{context}")
+                }
                 (None, None) => panic!("{context}: a record at {lsn} that nobody appended"),
             }
         }
