@@ -216,7 +216,7 @@ mod tests {
     fn lead(queue: &CommitQueue, lsn: u64) -> Leadership<'_> {
         match queue.join(Lsn::new(lsn)) {
             Turn::Lead(leadership) => leadership,
-            other => panic!("{other:?}"),
+            turn => unreachable!("nobody else is there: {turn:?}"),
         }
     }
 
