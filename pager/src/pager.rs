@@ -173,7 +173,7 @@ impl Pager {
             Visible::Published => &self.published,
             Visible::Tip => &self.tip,
         };
-        let (slot, root) = self.readers.enter(cell);
+        let (slot, root) = cell.enter(&self.readers);
         ReadGuard::new(Arc::clone(self), slot, root)
     }
 
