@@ -69,3 +69,30 @@ impl fmt::Debug for AlignedBuf {
         write!(f, "AlignedBuf({} bytes)", self.len)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_aligned_zeroed_and_their_own() {
+        let mut buffers: Vec<AlignedBuf> =
+            (1..=8).map(|blocks| AlignedBuf::new(blocks * BLOCK_SIZE)).collect();
+        for (buffer, fill) in buffers.iter_mut().zip(1..) {
+            assert!(buffer.as_ptr().addr().is_multiple_of(BLOCK_SIZE));
+            assert_eq!(buffer.len(), usize::from(fill) * BLOCK_SIZE);
+            assert!(buffer.iter().all(|byte| *byte == 0));
+            buffer.fill(fill);
+        }
+        for (buffer, fill) in buffers.iter().zip(1..) {
+            assert!(buffer.iter().all(|byte| *byte == fill));
+        }
+    }
+
+    #[test]
+    fn buffers_of_broken_blocks_are_refused() {
+        for len in [0, 1, BLOCK_SIZE - 1, BLOCK_SIZE + 1] {
+            assert!(std::panic::catch_unwind(|| AlignedBuf::new(len)).is_err(), "{len} bytes");
+        }
+    }
+}

@@ -23,7 +23,7 @@ pub trait Vfs: Send + Sync + fmt::Debug {
     /// Removes an empty folder.
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// Names of the files in a folder, sorted. `NotFound` if there is no such folder.
+    /// Names of the files in a folder, without the folders in it, sorted. `NotFound` if there is no such folder.
     fn list_dir(&self, path: &Path) -> io::Result<Vec<String>>;
 
     /// Whether a file or folder of this name exists.
@@ -100,7 +100,7 @@ pub trait File: Send + Sync + fmt::Debug {
     fn start_writeback(&self, offset: u64, len: u64);
 
     /// Reserves space for a range, which reads as zeros until written; the file grows to hold it. `StorageFull`
-    /// if there is none.
+    /// if there is none; the file may have grown by a part of it then.
     fn allocate(&self, offset: u64, len: u64) -> io::Result<()>;
 
     /// Length of the file.
@@ -121,9 +121,12 @@ pub trait File: Send + Sync + fmt::Debug {
 /// Writes under way. Buffers go in by value and come back with their completion, so that nobody can touch bytes
 /// that the kernel is reading.
 pub trait Ring: Send + fmt::Debug {
-    /// Starts writing the first `len` bytes of `buffer` at `offset`; durable once it completes without error.
-    /// `offset` and `len` must be multiples of [`crate::BLOCK_SIZE`]. At most `depth` writes may be under way.
-    /// Writes that are under way together complete, and become durable, in any order.
+    /// Takes over the writing of the first `len` bytes of `buffer` at `offset`; durable once it completes without
+    /// error. `offset` and `len` must be multiples of [`crate::BLOCK_SIZE`]. At most `depth` writes may be under
+    /// way. Writes that are under way together complete, and become durable, in any order.
+    ///
+    /// A write that is alone in the ring may be held back until [`Ring::wait`], [`Ring::kick`] or the next
+    /// submission, so that a write that is waited for at once costs one call of the system.
     ///
     /// # Errors
     /// The write was not started, and its buffer is lost.
@@ -135,6 +138,9 @@ pub trait Ring: Send + fmt::Debug {
         offset: u64,
         token: u64,
     ) -> io::Result<()>;
+
+    /// Lets writes begin that were held back. Whoever has other work to do before it waits calls this.
+    fn kick(&mut self) {}
 
     /// Waits until a write has completed. `None` if none is under way.
     fn wait(&mut self) -> Option<Completion>;

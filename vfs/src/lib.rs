@@ -7,6 +7,7 @@ mod buffer;
 mod disk;
 mod mapping;
 mod memory;
+mod os;
 
 pub use buffer::{AlignedBuf, BLOCK_SIZE};
 pub use disk::{
@@ -15,3 +16,4 @@ pub use disk::{
 };
 pub use mapping::Mapping;
 pub use memory::MemoryVfs;
+pub use os::{DirectIo, OsOptions, OsVfs, RingChoice};

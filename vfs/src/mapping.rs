@@ -80,7 +80,8 @@ impl Mapping {
         Self::with_first_region(kind, private::REGION_BYTES_MAX, private::REGION_BYTES_MIN)
     }
 
-    /// Maps the first region at once, and halves the size of regions while the address space is too small for it.
+    /// Maps the first region at once, and goes over to smaller regions where address space is limited: much smaller
+    /// ones, so that the first does not take all there is.
     fn with_first_region(kind: Kind, mut region_bytes: u64, region_bytes_min: u64) -> io::Result<Self> {
         let first = loop {
             match kind.map_region(0, region_bytes) {
@@ -88,7 +89,7 @@ impl Mapping {
                 Err(error)
                     if error.kind() == io::ErrorKind::OutOfMemory && region_bytes > region_bytes_min =>
                 {
-                    region_bytes /= 2;
+                    region_bytes = (region_bytes / 8).max(region_bytes_min);
                 }
                 Err(error) => return Err(error),
             }
@@ -158,8 +159,10 @@ impl Mapping {
         reason = "a writer and many readers share the mapping; the caller keeps ranges apart"
     )]
     pub unsafe fn bytes_mut(&self, offset: u64, len: usize) -> &mut [u8] {
-        if let Kind::Heap(heap) = &self.kind {
-            heap.note_store(offset, len);
+        match &self.kind {
+            #[cfg(target_os = "linux")]
+            Kind::Private(_) => {}
+            Kind::Heap(heap) => heap.note_store(offset, len),
         }
         let start = self.regions.address(offset, len);
         // SAFETY: as in `bytes`, and the caller vouches that this is the only reference into the range.
@@ -218,7 +221,7 @@ impl Kind {
         match self {
             #[cfg(target_os = "linux")]
             Self::Private(file) => file.map_region(index, region_bytes),
-            Self::Heap(_) => heap::map_region(region_bytes),
+            Self::Heap(_) => heap::map_region(index, region_bytes),
         }
     }
 }

@@ -106,7 +106,7 @@ fn blocks(offset: u64, len: usize) -> impl Iterator<Item = u64> {
 
 /// Takes zeroed memory for one region.
 #[cfg(unix)]
-pub(super) fn map_region(region_bytes: u64) -> io::Result<NonNull<u8>> {
+pub(super) fn map_region(_index: usize, region_bytes: u64) -> io::Result<NonNull<u8>> {
     use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 
     let len = usize::try_from(region_bytes).map_err(|_| io::ErrorKind::OutOfMemory)?;
@@ -142,7 +142,7 @@ pub(super) unsafe fn unmap_region(start: NonNull<u8>, region_bytes: u64) {
 
 /// Takes zeroed memory for one region.
 #[cfg(not(unix))]
-pub(super) fn map_region(region_bytes: u64) -> io::Result<NonNull<u8>> {
+pub(super) fn map_region(_index: usize, region_bytes: u64) -> io::Result<NonNull<u8>> {
     // SAFETY: a region has a size above zero, asserted in `layout`.
     let start = unsafe { std::alloc::alloc_zeroed(layout(region_bytes)) };
     NonNull::new(start).ok_or_else(|| io::ErrorKind::OutOfMemory.into())

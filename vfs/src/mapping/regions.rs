@@ -93,6 +93,7 @@ impl Regions {
     }
 
     /// Cuts a range where regions end.
+    #[cfg(target_os = "linux")]
     pub(super) fn pieces(&self, offset: u64, len: usize) -> impl Iterator<Item = (u64, usize)> {
         cut(offset, len, self.region_bytes())
     }

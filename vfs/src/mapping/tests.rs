@@ -1,7 +1,4 @@
-use std::{
-    path::Path,
-    sync::{Barrier, atomic::AtomicU64},
-};
+use std::{path::Path, sync::Barrier};
 
 use super::*;
 use crate::{Create, MemoryVfs, Open, Vfs, write_all_at};
@@ -117,7 +114,7 @@ fn a_heap_over_a_file_shows_it_once_loaded_and_stores_shadow_it() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_private_map_follows_the_file_except_where_stores_shadow_it() {
-    use std::os::unix::fs::FileExt;
+    use std::{os::unix::fs::FileExt, sync::atomic::AtomicU64};
 
     let file = tempfile::tempfile().unwrap();
     file.write_all_at(&[1; 4 * BLOCK_SIZE], 0).unwrap();
@@ -146,6 +143,8 @@ fn a_private_map_follows_the_file_except_where_stores_shadow_it() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_discard_may_cross_regions() {
+    use std::sync::atomic::AtomicU64;
+
     let region_bytes = 1u64 << 30;
     let file = tempfile::tempfile().unwrap();
     file.set_len(2 * region_bytes).unwrap();

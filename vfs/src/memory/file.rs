@@ -74,7 +74,7 @@ impl File for MemoryFile {
 
     fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
         let mut bytes = self.bytes_mut()?;
-        extend(&mut bytes, offset, len).map(drop)
+        if len == 0 { Ok(()) } else { extend(&mut bytes, offset, len).map(drop) }
     }
 
     fn len(&self) -> io::Result<u64> {
