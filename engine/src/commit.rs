@@ -108,7 +108,8 @@ impl Shared {
 
     /// Returns once everything up to `lsn` is durable and visible.
     pub(crate) fn sync_to(&self, lsn: Lsn) -> Result<()> {
-        if let Some(log) = self.log.as_ref().filter(|log| log.durable() < lsn && !planted(Bug::AckBeforeSync)) {
+        if let Some(log) = self.log.as_ref().filter(|log| log.durable() < lsn && !planted(Bug::AckBeforeSync))
+        {
             log.sync_to(lsn)?;
         }
         self.publish_ready();

@@ -1,6 +1,8 @@
 //! The engine survives every crash, failing call, full disk and lying disk that the driver can think of; and the
 //! driver notices each bug that is planted in the engine.
 
+#![allow(clippy::panic, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 
 use llmdb_base::plant::Bug;
