@@ -257,7 +257,7 @@ mod tests {
     fn stopped_and_resumed_after_every_record_it_reads_the_same() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let text = "a,b\r\n1,\"two\nlines\"\r\n\nshort\r\n3,4\n\"5\",6";
-        io::Write::write_all(&mut &*file.as_file(), text.as_bytes()).unwrap();
+        io::Write::write_all(&mut file.as_file(), text.as_bytes()).unwrap();
         let whole = rows(file.path(), &mut Position::default(), usize::MAX);
         assert_eq!(whole.len(), 4);
         assert!(whole[1].contains("line 5"), "{}", whole[1]);
