@@ -135,6 +135,7 @@ impl Error {
         }
     }
 
+    /// `what` names no path: every disk names it in the error itself.
     pub(crate) fn io(what: impl Into<String>, source: io::Error) -> Self {
         Self::Io { what: what.into(), source }
     }
@@ -250,7 +251,7 @@ impl Error {
     pub(crate) fn from_lock(error: LockError, path: PathBuf) -> Self {
         match error {
             LockError::Held { note } => Self::Locked { path, holder: note },
-            LockError::Io(source) => Self::io(format!("lock {}", path.display()), source),
+            LockError::Io(source) => Self::io("lock", source),
         }
     }
 }
