@@ -135,13 +135,11 @@ impl Replay {
     fn remove_cut_files(&self) -> LogResult<()> {
         let cut = self.survey.known[self.kept..].iter().map(|segment| segment.header.index);
         let unusable = cut.chain(self.survey.headless.iter().map(|file| file.index));
-        let mut changed = false;
         for index in unusable {
             self.folder.remove(Name::Segment(index))?;
-            changed = true;
         }
-        // Their absence must be durable before a new segment says where the log ended.
-        if changed { self.folder.sync() } else { Ok(()) }
+        // The folder is synced before the next segment gets a header, which says where the log ended.
+        Ok(())
     }
 
     fn into_files(self, end: Lsn) -> Files {
