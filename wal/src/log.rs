@@ -18,7 +18,7 @@ use crate::{
     flight::Flight,
     folder::{Files, Folder, Name, SpareFile},
     room::Start,
-    segment::{LSN_MAX, SEGMENT_HEADER_LEN},
+    segment::{LSN_MAX, SEGMENT_HEADER_LEN, lsn_at},
     stats::Counters,
     tail::Tail,
 };
@@ -127,6 +127,15 @@ impl Log {
     /// End of the last finished record.
     pub fn appended(&self) -> Lsn {
         Lsn::new(self.appended.load(Ordering::Acquire))
+    }
+
+    /// Behind everything that is in a segment: no batch reaches beyond this position. A replay from here finds
+    /// nothing, whichever segments are left. Meant for a log at rest, with everything synced.
+    pub fn end(&self) -> Lsn {
+        match &lock(&self.tail).segment {
+            Some(segment) => lsn_at(segment.first_lsn, segment.next),
+            None => self.appended().max(self.start.first_lsn),
+        }
     }
 
     /// Why the log accepts nothing any more, if so.
