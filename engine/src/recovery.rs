@@ -59,7 +59,8 @@ pub(crate) fn replay(
         pager.meta_report().damaged().map(|slot| format!("{}: {}", slot.pgno, slot.state)).collect();
     report.needs_checkpoint = !report.damaged_meta_pages.is_empty();
     let from = pager.durable().lsn;
-    if options.log_tail == LogTail::Strict && from > pager.older_durable().lsn && is_missing(&**vfs, folder)? {
+    if options.log_tail == LogTail::Strict && from > pager.older_durable().lsn && is_missing(&**vfs, folder)?
+    {
         return Err(Error::LogCorruption(format!(
             "{} is missing, though the store was not closed, and with it the last commits: put it back, or open \
              with LogTail::CutAtDamage to go on without them",

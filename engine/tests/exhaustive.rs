@@ -32,7 +32,8 @@ fn moments(script: &Script, disk: &CrashVfs, first: usize) -> Vec<Moment> {
     let observer = {
         let (moments, acknowledged, submitted) = (moments.clone(), acknowledged.clone(), submitted.clone());
         move |disk: &CrashVfs, op: &llmdb_vfs::crash::Op<'_>| {
-            let story = format!("before call {}, {:?} of {} at {}", op.index, op.kind, op.path.display(), op.offset);
+            let story =
+                format!("before call {}, {:?} of {} at {}", op.index, op.kind, op.path.display(), op.offset);
             moments.lock().unwrap().push(Moment {
                 point: disk.crash_point(),
                 killed: disk.process_crash(&mut Chooser::new(op.index)),
@@ -65,7 +66,7 @@ fn moments(script: &Script, disk: &CrashVfs, first: usize) -> Vec<Moment> {
 
 /// More ways of each kind of chance, for a longer run: `LLMDB_CRASH_SEEDS`.
 fn seeds() -> u64 {
-    std::env::var("LLMDB_CRASH_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(1)
+    std::env::var("LLMDB_CRASH_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(6)
 }
 
 #[test]
@@ -92,8 +93,16 @@ fn before_every_call() {
         }
     }
     println!("{} moments, {states} states", moments.len());
-    let at = |kind: OpKind| moments.iter().filter(|moment| moment.story.contains(&format!("{kind:?}"))).count();
-    for kind in [OpKind::Write, OpKind::WriteDurable, OpKind::Sync, OpKind::Completion, OpKind::Rename, OpKind::Remove] {
+    let at =
+        |kind: OpKind| moments.iter().filter(|moment| moment.story.contains(&format!("{kind:?}"))).count();
+    for kind in [
+        OpKind::Write,
+        OpKind::WriteDurable,
+        OpKind::Sync,
+        OpKind::Completion,
+        OpKind::Rename,
+        OpKind::Remove,
+    ] {
         assert!(at(kind) > 0, "the script makes no call of the kind {kind:?}");
     }
     assert!(moments.len() > 150, "{}", moments.len());

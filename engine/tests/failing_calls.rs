@@ -34,7 +34,10 @@ impl Run<'_> {
                 Ok(engine) => {
                     let count = usize::try_from(engine.last_commit().txid.get()).unwrap();
                     let Self { acknowledged, submitted, story, .. } = self;
-                    assert!(*acknowledged <= count && count <= *submitted, "{story}: {acknowledged} {count} {submitted}");
+                    assert!(
+                        *acknowledged <= count && count <= *submitted,
+                        "{story}: {acknowledged} {count} {submitted}"
+                    );
                     (self.acknowledged, self.submitted) = (count, count);
                     self.assert_shows(&engine);
                     return engine;

@@ -31,11 +31,16 @@ fn stores() -> Vec<(&'static str, CrashVfs, Script)> {
     let (closed, engine) = run(&script);
     engine.close().unwrap();
     assert!(segments(&closed).is_empty());
-    vec![("killed", behind, script.clone()), ("at a checkpoint", right_behind, ending), ("closed", closed, script)]
+    vec![
+        ("killed", behind, script.clone()),
+        ("at a checkpoint", right_behind, ending),
+        ("closed", closed, script),
+    ]
 }
 
 /// The ways in which a page is destroyed.
-const WAYS: [&str; 5] = ["zeros", "noise", "its second half is old", "a flipped bit", "the page of the other generation"];
+const WAYS: [&str; 5] =
+    ["zeros", "noise", "its second half is old", "a flipped bit", "the page of the other generation"];
 
 fn destroy(disk: &CrashVfs, slot: u64, way: &str) {
     let at = slot * 4096;
@@ -115,7 +120,9 @@ fn without_any_copy_the_store_says_so() {
         for way in WAYS {
             let disk = store.fork();
             // In this order, so that none is replaced by a copy that has not been destroyed yet.
-            SLOTS.into_iter().for_each(|slot| destroy(&disk, slot, if way == WAYS[4] { WAYS[2] } else { way }));
+            SLOTS
+                .into_iter()
+                .for_each(|slot| destroy(&disk, slot, if way == WAYS[4] { WAYS[2] } else { way }));
             let before = common::bytes(&disk, PATH);
             let error = open(&disk).unwrap_err();
             let text = error.to_string();

@@ -21,4 +21,3 @@ fn in_memory_stores_work_like_others() {
     engine.checkpoint().unwrap();
     engine.close().unwrap();
 }
-

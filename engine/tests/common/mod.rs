@@ -1,6 +1,6 @@
 //! What the tests of bad days share: a scripted workload with the state that each commit leaves, runs of it on
 //! disks that fail, and the question what a store holds.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
 pub mod behaviour;
 pub mod script;

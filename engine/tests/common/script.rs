@@ -83,7 +83,12 @@ pub fn value(seed: u64, len: usize) -> Vec<u8> {
 }
 
 /// Puts of `numbers` in `tree`, with values of `len` bytes.
-pub fn puts(tree: &'static str, numbers: impl IntoIterator<Item = u64>, seed: u64, len: usize) -> Vec<Change> {
+pub fn puts(
+    tree: &'static str,
+    numbers: impl IntoIterator<Item = u64>,
+    seed: u64,
+    len: usize,
+) -> Vec<Change> {
     numbers.into_iter().map(|number| Change::Put(tree, key(number), value(seed + number, len))).collect()
 }
 
@@ -162,7 +167,10 @@ impl Script {
     /// them, and is sound. Returns how many.
     pub fn verify(&self, engine: &Engine, acknowledged: usize, submitted: usize, story: &str) -> usize {
         let count = usize::try_from(engine.last_commit().txid.get()).unwrap();
-        assert!(count >= acknowledged, "{story}: commit {acknowledged} was acknowledged, and {count} is the last");
+        assert!(
+            count >= acknowledged,
+            "{story}: commit {acknowledged} was acknowledged, and {count} is the last"
+        );
         assert!(count <= submitted, "{story}: {count} commits of {submitted}");
         assert!(state(engine) == self.states[count], "{story}: not the state after {count} commits");
         assert_sound(engine);
