@@ -50,3 +50,37 @@ fn a_store_moves_between_the_means() {
         assert!(engine.check(&mut |_, _| true).unwrap().is_sound());
     }
 }
+
+/// What the program was told through the log.
+struct Heard(std::sync::Mutex<Vec<String>>);
+
+static HEARD: Heard = Heard(std::sync::Mutex::new(Vec::new()));
+
+impl log::Log for Heard {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        self.0.lock().unwrap().push(record.args().to_string());
+    }
+
+    fn flush(&self) {}
+}
+
+/// A ring of this depth is more than any kernel gives, so that asking for it stands for a kernel that gives none.
+#[test]
+fn the_fallback_is_said_once() {
+    use llmdb_vfs::{OsVfs, RingKind, Vfs};
+    log::set_logger(&HEARD).unwrap();
+    log::set_max_level(log::LevelFilter::Warn);
+    let vfs = OsVfs::new();
+    let has_io_uring = vfs.ring(4).unwrap().kind() == RingKind::IoUring;
+    for _ in 0..3 {
+        assert_eq!(vfs.ring(1 << 17).unwrap().kind(), RingKind::Portable);
+    }
+    let heard = HEARD.0.lock().unwrap();
+    let said = heard.iter().filter(|line| line.contains("pwrite and fdatasync")).count();
+    // Without io_uring, another test of this program may have been told before this one listened.
+    assert!(said == 1 || said == 0 && !has_io_uring, "{heard:?}");
+}
