@@ -140,6 +140,12 @@ impl VecPages {
         self.pages.get_mut(slot(pgno)).map(|page| &mut page.0)
     }
 
+    /// The bytes of page `pgno`, as they are.
+    #[inline]
+    pub fn raw(&self, pgno: Pgno) -> Option<&PageBytes> {
+        self.pages.get(slot(pgno)).map(|page| &page.0)
+    }
+
     fn take_allocation(&mut self) -> PageResult<()> {
         match &mut self.allocations_left {
             Some(0) => Err(PageError::no_space(PAGE_SIZE as u64)),
@@ -204,7 +210,7 @@ fn verify_header(page: &PageBytes, child: ChildRef) -> PageResult<()> {
 impl ReadPages for VecPages {
     #[inline]
     fn page(&self, child: ChildRef) -> PageResult<&PageBytes> {
-        let Some(Aligned(page)) = self.pages.get(slot(child.pgno())) else {
+        let Some(page) = self.raw(child.pgno()) else {
             return Err(Corruption::new(child.pgno(), "the store has no such page").into());
         };
         if self.verify == Verify::Header {

@@ -96,7 +96,17 @@ impl Copy {
         let pager = Pager::create(&**vfs, file, random_id(&**vfs), PagerOptions::default())?;
         let pages = Some(pager.begin_write());
         let catalog = Catalog::empty();
-        Ok(Self { vfs: vfs.clone(), draft, places, pager, pages, catalog, keys: 0, trees: 0, finished: false })
+        Ok(Self {
+            vfs: vfs.clone(),
+            draft,
+            places,
+            pager,
+            pages,
+            catalog,
+            keys: 0,
+            trees: 0,
+            finished: false,
+        })
     }
 
     pub(crate) fn begin_tree(&self, id: TreeId) -> Loader {
@@ -148,7 +158,12 @@ impl Copy {
         };
         name().map_err(|error| Error::io(format!("create {}", self.places.data.display()), error))?;
         self.finished = true;
-        Ok(BackupReport { commit: Commit::of(&root), tree_count: self.trees, key_count: self.keys, file_bytes })
+        Ok(BackupReport {
+            commit: Commit::of(&root),
+            tree_count: self.trees,
+            key_count: self.keys,
+            file_bytes,
+        })
     }
 }
 

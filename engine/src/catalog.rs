@@ -109,7 +109,8 @@ impl Catalog {
 
 /// The stored form of a catalog entry.
 pub(crate) fn decode_entry(name: &str, value: &Value<'_>) -> Result<Tree> {
-    let damaged = |what: &str| Error::Unopenable(format!("the catalog entry of tree {name:?} is damaged: {what}"));
+    let damaged =
+        |what: &str| Error::Unopenable(format!("the catalog entry of tree {name:?} is damaged: {what}"));
     let Value::Inline(bytes) = value else { return Err(damaged("it is stored out of line")) };
     let record = <&[u8; TREE_LEN]>::try_from(*bytes).map_err(|_| damaged("it has another length"))?;
     Tree::decode(record).map_err(damaged)

@@ -111,7 +111,9 @@ impl Walk<'_> {
         let found = tree.check(*guard, &mut |page| {
             let (range, verified) = match &page {
                 PageUse::Node { child, .. } => ((child.pgno(), 1), guard.verify_page(*child)),
-                PageUse::Run(run) => ((run.first, llmdb_pager::run_page_count(run.len)), guard.verify_run(run)),
+                PageUse::Run(run) => {
+                    ((run.first, llmdb_pager::run_page_count(run.len)), guard.verify_run(run))
+                }
             };
             pages += range.1;
             used.push(range);

@@ -159,4 +159,3 @@ impl Shared {
         !self.closed.load(Ordering::Acquire)
     }
 }
-

@@ -172,7 +172,8 @@ impl Shared {
     }
 
     pub(crate) fn check_poison(&self) -> Result<()> {
-        let poison = self.log.as_ref().and_then(Log::poisoned).or_else(|| self.pager.poisoned().map(str::to_owned));
+        let poison =
+            self.log.as_ref().and_then(Log::poisoned).or_else(|| self.pager.poisoned().map(str::to_owned));
         poison.map_or(Ok(()), |why| Err(Error::Poisoned(why)))
     }
 

@@ -153,7 +153,10 @@ impl fmt::Display for Error {
             Self::Unopenable(what) => write!(f, "the data file cannot be opened: {what}"),
             Self::Io { what, source } => write!(f, "{what}: {source}"),
             Self::NoSpace { needed_bytes } => {
-                write!(f, "no space left on the device: {needed_bytes} more bytes were needed; nothing was changed")
+                write!(
+                    f,
+                    "no space left on the device: {needed_bytes} more bytes were needed; nothing was changed"
+                )
             }
             Self::Locked { path, holder } if holder.is_empty() => {
                 write!(f, "the store is open elsewhere ({} is locked)", path.display())
@@ -162,9 +165,14 @@ impl fmt::Display for Error {
                 write!(f, "the store is open elsewhere: {} is locked by {holder}", path.display())
             }
             Self::Poisoned(why) => {
-                write!(f, "an earlier write failed ({why}); the store accepts no writes until it is opened anew")
+                write!(
+                    f,
+                    "an earlier write failed ({why}); the store accepts no writes until it is opened anew"
+                )
             }
-            Self::TxnFailed => f.write_str("an earlier call on this transaction failed; it can only be aborted"),
+            Self::TxnFailed => {
+                f.write_str("an earlier call on this transaction failed; it can only be aborted")
+            }
             Self::KeyTooLong { len } => {
                 write!(f, "the key has {len} bytes, more than the {} that fit", crate::KEY_LEN_MAX)
             }

@@ -5,8 +5,8 @@
 //! Does not know what a key means, time travel, SQL, JSON, the network, or async.
 #![forbid(unsafe_code)]
 
-mod backup;
 mod background;
+mod backup;
 mod catalog;
 mod check;
 mod checkpoint;

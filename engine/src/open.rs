@@ -154,9 +154,11 @@ pub(crate) fn open_pager(vfs: &Arc<dyn Vfs>, path: &Path, options: &Options) -> 
         StartFrom::Newest => Pick::Newest,
         StartFrom::Older => Pick::Older,
     };
-    Pager::open(&**vfs, file, pager_options(options), access, pick).map_err(|error| match Error::from(error) {
-        Error::NotADatabase(_) => Error::NotADatabase(path.to_owned()),
-        other => other,
+    Pager::open(&**vfs, file, pager_options(options), access, pick).map_err(|error| {
+        match Error::from(error) {
+            Error::NotADatabase(_) => Error::NotADatabase(path.to_owned()),
+            other => other,
+        }
     })
 }
 
@@ -174,7 +176,12 @@ pub(crate) fn log_options(options: &Options) -> LogOptions {
 }
 
 /// Opens the log of a store for replay.
-pub(crate) fn open_replay(vfs: &Arc<dyn Vfs>, folder: &Path, pager: &Pager, options: &Options) -> Result<Replay> {
+pub(crate) fn open_replay(
+    vfs: &Arc<dyn Vfs>,
+    folder: &Path,
+    pager: &Pager,
+    options: &Options,
+) -> Result<Replay> {
     let tail = match options.log_tail {
         LogTail::Strict => TailPolicy::Strict,
         LogTail::CutAtDamage => TailPolicy::CutAtDamage,

@@ -107,7 +107,9 @@ pub fn encode<'a>(op: &Op<'a>) -> ([u8; OP_HEADER_LEN], &'a [u8], &'a [u8]) {
     match *op {
         Op::Begin(txid) => (header(OpCode::Begin, 0, 0, 0, txid.get()), none, none),
         Op::Commit(at) => (header(OpCode::Commit, 0, 0, 0, at.get().cast_unsigned()), none, none),
-        Op::Put { tree, key, value_len } => (header(OpCode::Put, 0, key.len(), tree.get(), value_len), key, none),
+        Op::Put { tree, key, value_len } => {
+            (header(OpCode::Put, 0, key.len(), tree.get(), value_len), key, none)
+        }
         Op::Delete { tree, key } => (header(OpCode::Delete, 0, key.len(), tree.get(), 0), key, none),
         Op::DeleteRange { tree, from, to } => {
             let ((from_kind, from), (to_kind, to)) = (bound_parts(from), bound_parts(to));
@@ -117,13 +119,18 @@ pub fn encode<'a>(op: &Op<'a>) -> ([u8; OP_HEADER_LEN], &'a [u8], &'a [u8]) {
         Op::CreateTree { tree, name } => {
             (header(OpCode::CreateTree, 0, name.len(), tree.get(), 0), name.as_bytes(), none)
         }
-        Op::DropTree { tree, name } => (header(OpCode::DropTree, 0, name.len(), tree.get(), 0), name.as_bytes(), none),
+        Op::DropTree { tree, name } => {
+            (header(OpCode::DropTree, 0, name.len(), tree.get(), 0), name.as_bytes(), none)
+        }
         Op::Savepoint(index) => (header(OpCode::Savepoint, 0, 0, index, 0), none, none),
         Op::Rollback(index) => (header(OpCode::Rollback, 0, 0, index, 0), none, none),
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "keys and names are checked against their far smaller limits")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "keys and names are checked against their far smaller limits"
+)]
 fn header(code: OpCode, flags: u8, key_len: usize, tree: u32, value_len: u64) -> [u8; OP_HEADER_LEN] {
     let mut bytes = [0; OP_HEADER_LEN];
     bytes[0] = code as u8;
@@ -271,10 +278,12 @@ mod tests {
     use super::*;
 
     fn bytes(ops: &[Op<'_>]) -> Vec<u8> {
-        ops.iter().flat_map(|op| {
-            let (header, key, end) = encode(op);
-            [&header[..], key, end].concat()
-        }).collect()
+        ops.iter()
+            .flat_map(|op| {
+                let (header, key, end) = encode(op);
+                [&header[..], key, end].concat()
+            })
+            .collect()
     }
 
     #[test]
@@ -327,7 +336,11 @@ mod tests {
         let tree = TreeId::new(1);
         let mut stored = bytes(&[Op::Begin(TxnId::new(1)), Op::Put { tree, key: b"key", value_len: 5 }]);
         stored.extend(b"value");
-        stored.extend(bytes(&[Op::DeleteRange { tree, from: Bound::Included(b"a"), to: Bound::Excluded(b"b") }]));
+        stored.extend(bytes(&[Op::DeleteRange {
+            tree,
+            from: Bound::Included(b"a"),
+            to: Bound::Excluded(b"b"),
+        }]));
         let drain = |bytes: &[u8]| {
             let mut reader = OpReader::new(bytes);
             while let Ok(Some(_)) = reader.next_op() {}

@@ -123,7 +123,9 @@ impl Applier {
                 }
                 Some(Op::Rollback(index)) => {
                     let Some((savepoint, trees)) = savepoints.get(index as usize) else {
-                        return Err(Error::BadRecord(format!("{txid} goes back to savepoint {index}, which it has not")));
+                        return Err(Error::BadRecord(format!(
+                            "{txid} goes back to savepoint {index}, which it has not"
+                        )));
                     };
                     self.pages.rollback_to(savepoint);
                     self.trees = trees.clone();
@@ -221,4 +223,3 @@ fn read_value<R: Read>(pages: &mut PageTxn, ops: &mut OpReader<R>, len: u64) -> 
         }
     }
 }
-

@@ -160,5 +160,11 @@ fn unreadable(tree: &str, key: &[u8], pgno: Pgno, why: String) -> LostRange {
 
 fn lost_range(tree: &str, gap: &llmdb_btree::Lost<'_>) -> LostRange {
     let from = gap.from.unwrap_or_default().to_vec();
-    LostRange { tree: tree.into(), pgno: gap.pgno, from, to: gap.below.map(<[u8]>::to_vec), why: gap.why.to_string() }
+    LostRange {
+        tree: tree.into(),
+        pgno: gap.pgno,
+        from,
+        to: gap.below.map(<[u8]>::to_vec),
+        why: gap.why.to_string(),
+    }
 }

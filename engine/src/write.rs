@@ -182,7 +182,9 @@ impl<'db> WriteTxn<'db> {
     pub fn rollback_to(&mut self, savepoint: Savepoint) -> Result<()> {
         let index = savepoint.index as usize;
         if savepoint.txid != self.txid || index >= self.savepoints.len() {
-            return Err(Error::Misuse("the savepoint does not belong to this transaction, or was forgotten".into()));
+            return Err(Error::Misuse(
+                "the savepoint does not belong to this transaction, or was forgotten".into(),
+            ));
         }
         self.change(|txn| {
             txn.log(&Op::Rollback(savepoint.index), &[])?;

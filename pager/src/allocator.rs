@@ -173,7 +173,8 @@ fn grow_for_run(space: &Space, store: &Store, count: u64, region_pages: u64) -> 
 /// Where `count` pages inside a region fit among the free pages `first..end`.
 fn fit(first: u64, end: u64, count: u64, region_pages: u64) -> Option<u64> {
     let boundary = (first + 1).next_multiple_of(region_pages);
-    let first = if first + count > boundary && !first.is_multiple_of(region_pages) { boundary } else { first };
+    let first =
+        if first + count > boundary && !first.is_multiple_of(region_pages) { boundary } else { first };
     (first + count <= end).then_some(first)
 }
 

@@ -41,7 +41,7 @@ pub use open::OpenError;
 pub use options::{Access, PagerOptions, Pick, Visible};
 pub use pager::Pager;
 pub use read::ReadGuard;
-pub use run::run_page_count;
 pub use roots::{ROOTS_LEN, RootRecord, RootState};
+pub use run::run_page_count;
 pub use stats::PagerStats;
 pub use txn::{PageTxn, Savepoint};

@@ -185,7 +185,8 @@ mod tests {
     #[test]
     fn a_piece_comes_back_as_it_was_stored() {
         let live = PageSet::default();
-        let runs = [PageRange::new(PIECE_PAGES - 3, 3), PageRange::new(PIECE_PAGES, 70), PageRange::new(64_575, 1)];
+        let runs =
+            [PageRange::new(PIECE_PAGES - 3, 3), PageRange::new(PIECE_PAGES, 70), PageRange::new(64_575, 1)];
         runs.into_iter().for_each(|run| live.insert_range(run));
         let mut page = [0; PAGE_SIZE];
         encode_piece(&live, 1, &mut page);

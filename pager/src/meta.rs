@@ -97,7 +97,8 @@ impl Meta {
             return Err(SlotState::Foreign);
         }
         let store = StoreId::new(get_u128(bytes, STORE));
-        let (found, expected) = (get_u32(bytes, CHECKSUM), crc32c(page_seed(store, pgno), &bytes[..CHECKSUM]));
+        let (found, expected) =
+            (get_u32(bytes, CHECKSUM), crc32c(page_seed(store, pgno), &bytes[..CHECKSUM]));
         if found != expected {
             return Err(damaged(format_args!("checksum {found:08x}, expected {expected:08x}")));
         }
@@ -126,14 +127,20 @@ impl Meta {
             return Err(damaged(format_args!("generation {} does not belong in {pgno}", self.generation)));
         }
         if self.generation > GENERATION_MAX || self.root.epoch.get() > EPOCH_MAX {
-            return Err(damaged(format_args!("generation {}, {} is out of bounds", self.generation, self.root.epoch)));
+            return Err(damaged(format_args!(
+                "generation {}, {} is out of bounds",
+                self.generation, self.root.epoch
+            )));
         }
         let page_count = self.root.page_count;
         if !(FILE_PAGES_MIN..=Pgno::MAX.get() + 1).contains(&page_count) {
             return Err(damaged(format_args!("page count {page_count} is out of bounds")));
         }
         if self.map_levels > INDEX_LEVELS_MAX {
-            return Err(damaged(format_args!("map of {} levels, at most {INDEX_LEVELS_MAX}", self.map_levels)));
+            return Err(damaged(format_args!(
+                "map of {} levels, at most {INDEX_LEVELS_MAX}",
+                self.map_levels
+            )));
         }
         let reserved = bytes[MAP_LEVELS + 1..ROOTS].iter().chain(&bytes[RESERVED..CHECKSUM]);
         if reserved.into_iter().any(|byte| *byte != 0) {
@@ -161,7 +168,11 @@ fn decode_root(bytes: &[u8; META_LEN]) -> RootRecord {
 
 /// The pages where `generation` is stored.
 pub(crate) fn slots_of(generation: u64) -> [Pgno; 2] {
-    if generation.is_multiple_of(2) { [FIXED_PAGES[0], FIXED_PAGES[2]] } else { [FIXED_PAGES[1], FIXED_PAGES[3]] }
+    if generation.is_multiple_of(2) {
+        [FIXED_PAGES[0], FIXED_PAGES[2]]
+    } else {
+        [FIXED_PAGES[1], FIXED_PAGES[3]]
+    }
 }
 
 /// The generation after `newest` that lies in other pages than `kept`, which must outlive its writing.
@@ -275,7 +286,10 @@ fn judge(meta: &Meta, generations: Option<&Generations>) -> SlotState {
     if known {
         return SlotState::Valid { generation: meta.generation, epoch: meta.root.epoch };
     }
-    damaged(format_args!("generation {} of store {}, which is not one of the last two", meta.generation, meta.store))
+    damaged(format_args!(
+        "generation {} of store {}, which is not one of the last two",
+        meta.generation, meta.store
+    ))
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ use crate::{
     durable::Durable,
     map::MapPages,
     meta::{
-        self, FILE_PAGES_MIN, FIXED_PAGES, Generations, META_LEN, Meta, MetaReport, SlotState, generation_after,
-        select,
+        self, FILE_PAGES_MIN, FIXED_PAGES, Generations, META_LEN, Meta, MetaReport, SlotState,
+        generation_after, select,
     },
     options::{Access, PagerOptions, Pick},
     pager::{Pager, Parts, first_root},
@@ -131,7 +131,9 @@ impl Pager {
         let last_epoch = Epoch::new(newest_epoch.get() + skipped);
         let (writer, map_damage) = writer(access, last_epoch, loaded, &space, &chosen)?;
         let durable = match (pick, access) {
-            (Pick::Older, Access::ReadWrite | Access::Rebuild) => give_up(&*file, &found.newest, chosen.newest)?,
+            (Pick::Older, Access::ReadWrite | Access::Rebuild) => {
+                give_up(&*file, &found.newest, chosen.newest)?
+            }
             _ => chosen,
         };
         if matches!(writer, WriterSlot::Idle(_)) && space.free_pages() < options.reserve_pages {
@@ -182,7 +184,8 @@ fn panic_not_rebuilding() -> ! {
 }
 
 fn map(vfs: &dyn Vfs, file: &Arc<dyn File>) -> PageResult<View> {
-    let mapping = vfs.map(Some(Arc::clone(file))).map_err(|source| PageError::io("map the data file", source))?;
+    let mapping =
+        vfs.map(Some(Arc::clone(file))).map_err(|source| PageError::io("map the data file", source))?;
     Ok(View::new(mapping))
 }
 
@@ -198,7 +201,9 @@ fn read_metas(file: &dyn File) -> Result<(Generations, MetaReport), OpenError> {
     }
     match generations {
         Some(generations) => Ok((generations, report)),
-        None if report.slots.iter().all(|slot| slot.state == SlotState::Foreign) => Err(OpenError::NotADatabase),
+        None if report.slots.iter().all(|slot| slot.state == SlotState::Foreign) => {
+            Err(OpenError::NotADatabase)
+        }
         None => Err(OpenError::NoValidMeta(Box::new(report))),
     }
 }
@@ -235,7 +240,8 @@ fn give_up(file: &dyn File, newest: &Meta, kept: Meta) -> PageResult<Generations
 
 /// Checks that the file is long enough; returns its length in pages.
 fn check_length(file: &dyn File, chosen: &Generations) -> Result<u64, OpenError> {
-    let file_bytes = file.len().map_err(|source| PageError::io("ask for the length of the data file", source))?;
+    let file_bytes =
+        file.len().map_err(|source| PageError::io("ask for the length of the data file", source))?;
     let page_count = chosen.newest.root.page_count;
     let file_pages = file_bytes / PAGE_SIZE as u64;
     if file_pages < page_count {
@@ -318,4 +324,3 @@ impl std::error::Error for OpenError {
         }
     }
 }
-

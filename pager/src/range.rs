@@ -65,7 +65,11 @@ impl fmt::Debug for PageRange {
 }
 
 /// The runs of ones among the bits `from..end` of the words that `word` returns, in ascending order.
-pub(crate) fn runs_of_ones(from: u64, end: u64, word: impl Fn(u64) -> u64) -> impl Iterator<Item = PageRange> {
+pub(crate) fn runs_of_ones(
+    from: u64,
+    end: u64,
+    word: impl Fn(u64) -> u64,
+) -> impl Iterator<Item = PageRange> {
     let mut bit = from;
     std::iter::from_fn(move || {
         let first = next_bit(bit, end, &word)?;
@@ -97,7 +101,9 @@ mod tests {
         for (first, count) in [(0, 1), (0, 64), (63, 2), (5, 200), (64, 64), (127, 1)] {
             let bits: Vec<u64> = PageRange::new(first, count)
                 .words()
-                .flat_map(|(word, mask)| (0..64).filter(move |bit| mask >> bit & 1 == 1).map(move |bit| word * 64 + bit))
+                .flat_map(|(word, mask)| {
+                    (0..64).filter(move |bit| mask >> bit & 1 == 1).map(move |bit| word * 64 + bit)
+                })
                 .collect();
             assert_eq!(bits, (first..first + count).collect::<Vec<_>>());
         }
@@ -118,6 +124,9 @@ mod tests {
         let range = PageRange::new(7, 3);
         assert_eq!(range.joined(PageRange::new(10, 1)), Some(PageRange::new(7, 4)));
         assert_eq!(range.joined(PageRange::new(11, 1)), None);
-        assert_eq!(PageRange::new(0, PageRange::COUNT_MAX).joined(PageRange::new(PageRange::COUNT_MAX, 1)), None);
+        assert_eq!(
+            PageRange::new(0, PageRange::COUNT_MAX).joined(PageRange::new(PageRange::COUNT_MAX, 1)),
+            None
+        );
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use llmdb_base::{
-    ChildRef, PAGE_SIZE, PageBytes, PageError, PageResult, ReadPages, RunRef, VALUE_LEN_MAX, checksum::crc32c,
-    codec::get_u32,
+    ChildRef, PAGE_SIZE, PageBytes, PageError, PageResult, ReadPages, RunRef, VALUE_LEN_MAX,
+    checksum::crc32c, codec::get_u32,
 };
 use llmdb_vfs::{AlignedBuf, File};
 

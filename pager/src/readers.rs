@@ -97,7 +97,8 @@ impl ReaderTable {
             let start = start::index() % slots.len();
             for index in (start..slots.len()).chain(0..start) {
                 let slot = &slots[index].0;
-                if slot.load(Relaxed) == FREE && slot.compare_exchange(FREE, CLAIMED, AcqRel, Relaxed).is_ok() {
+                if slot.load(Relaxed) == FREE && slot.compare_exchange(FREE, CLAIMED, AcqRel, Relaxed).is_ok()
+                {
                     start::remember(index);
                     return SlotId { block, index };
                 }
@@ -107,9 +108,8 @@ impl ReaderTable {
     }
 
     fn block(&self, block: usize) -> &[Slot] {
-        self.blocks[block].get_or_init(|| {
-            (0..FIRST_BLOCK_LEN << block).map(|_| Slot(AtomicU64::new(FREE))).collect()
-        })
+        self.blocks[block]
+            .get_or_init(|| (0..FIRST_BLOCK_LEN << block).map(|_| Slot(AtomicU64::new(FREE))).collect())
     }
 
     fn slot(&self, id: SlotId) -> &Slot {

@@ -173,6 +173,11 @@ fn compare(pgno: Pgno, expected: u32, found: u32) -> PageResult<()> {
     Err(Corruption::new(pgno, format!("value with checksum {found:08x}, expected {expected:08x}")).into())
 }
 
+/// Pages that a run of `len` bytes takes, its table of checksums included.
+pub fn run_page_count(len: u64) -> u64 {
+    if len == 0 { 0 } else { RunLayout::new(Pgno::new(0), len.min(VALUE_LEN_MAX)).pages }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,16 +208,12 @@ mod tests {
 
     #[test]
     fn references_out_of_bounds_are_damage() {
-        let run = |first, len| RunRef { first: Pgno::new(first), len, birth: Default::default(), checksum: 0 };
+        let run =
+            |first, len| RunRef { first: Pgno::new(first), len, birth: Default::default(), checksum: 0 };
         assert!(RunLayout::checked(&run(20, 4096), 21, 64).is_ok());
         for (first, len) in [(20, 0), (20, 4097), (u64::MAX, 9), (63, 4097), (20, u64::MAX), (1 << 41, 1)] {
             let page_count = if first == 63 { 100 } else { 21 };
             assert!(RunLayout::checked(&run(first, len), page_count, 64).is_err(), "{first} {len}");
         }
     }
-}
-
-/// Pages that a run of `len` bytes takes, its table of checksums included.
-pub fn run_page_count(len: u64) -> u64 {
-    if len == 0 { 0 } else { RunLayout::new(Pgno::new(0), len.min(VALUE_LEN_MAX)).pages }
 }

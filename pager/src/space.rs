@@ -181,7 +181,9 @@ impl Space {
 
     /// The private copies of the range are gone.
     pub fn forget_private(&self, range: PageRange) {
-        range.words().for_each(|(word, mask)| subtract(&self.private_pages, self.private.remove_mask(word, mask)));
+        range
+            .words()
+            .for_each(|(word, mask)| subtract(&self.private_pages, self.private.remove_mask(word, mask)));
     }
 
     /// The live dirty pages, in ascending order. They count as clean from now on. Held ones stay dirty: should the

@@ -100,8 +100,11 @@ fn is_node(page: &PageBytes, child: ChildRef) -> bool {
 fn other_node(page: &PageBytes, child: ChildRef) -> PageError {
     let (kind, birth) = (header::kind(page), header::birth(page));
     let kind = kind.map_or_else(|| "no node".to_owned(), |kind| format!("{kind:?}"));
-    Corruption::new(child.pgno(), format!("{kind} born in {birth}, expected a node with tag {:06x}", child.tag()))
-        .into()
+    Corruption::new(
+        child.pgno(),
+        format!("{kind} born in {birth}, expected a node with tag {:06x}", child.tag()),
+    )
+    .into()
 }
 
 #[cold]

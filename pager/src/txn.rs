@@ -114,7 +114,8 @@ impl PageTxn {
     /// # Panics
     /// If the savepoint belongs to another transaction or was rolled back itself.
     pub fn rollback_to(&mut self, savepoint: &Savepoint) {
-        let known = self.levels.get(savepoint.level).is_some_and(|level| level.savepoint == savepoint.savepoint);
+        let known =
+            self.levels.get(savepoint.level).is_some_and(|level| level.savepoint == savepoint.savepoint);
         assert!(known && savepoint.level > 0, "a savepoint of this transaction that was not rolled back");
         while self.levels.len() > savepoint.level {
             self.undo_level();
@@ -193,7 +194,10 @@ impl PageTxn {
     }
 
     /// Takes free pages for the current level.
-    fn take(&mut self, choose: impl FnOnce(&mut Writer, &Pager, u64) -> PageResult<PageRange>) -> PageResult<PageRange> {
+    fn take(
+        &mut self,
+        choose: impl FnOnce(&mut Writer, &Pager, u64) -> PageResult<PageRange>,
+    ) -> PageResult<PageRange> {
         self.spill_if_due()?;
         let reserve = self.reserve();
         let pager = &*self.pager;
@@ -227,7 +231,9 @@ impl PageTxn {
 
     /// Writes dirty pages early if they take more private memory than they may.
     fn spill_if_due(&mut self) -> PageResult<()> {
-        if self.pager.space.dirty_pages() * llmdb_base::PAGE_SIZE as u64 <= self.pager.options.private_bytes_max {
+        if self.pager.space.dirty_pages() * llmdb_base::PAGE_SIZE as u64
+            <= self.pager.options.private_bytes_max
+        {
             return Ok(());
         }
         self.pager.spill()

@@ -51,7 +51,6 @@ impl View {
 
     /// A fresh page of the caller's own transaction.
     #[inline]
-    #[expect(clippy::mut_from_ref, reason = "the writer shares the view with readers of other pages")]
     pub fn page_mut(&self, pgno: Pgno) -> &mut PageBytes {
         self.bytes_mut(pgno.offset(), PAGE_SIZE).try_into().expect("a page is a page long")
     }

@@ -3,12 +3,7 @@
 use llmdb_base::{PAGE_SIZE, PageBytes, PageError, PageResult, Pgno, header};
 use llmdb_vfs::write_all_at;
 
-use crate::{
-    pager::Pager,
-    range::PageRange,
-    stats::Counters,
-    store::node_checksum,
-};
+use crate::{pager::Pager, range::PageRange, stats::Counters, store::node_checksum};
 
 /// Pages written at once: 256 KiB.
 const WRITE_PAGES_MAX: u64 = 64;
@@ -55,8 +50,7 @@ impl Pager {
         let start = buffer.len();
         buffer.extend_from_slice(self.store.view.page(pgno));
         if !self.space.raw.contains(pgno.get()) {
-            let copy: &mut PageBytes =
-                (&mut buffer[start..]).try_into().expect("a page was appended");
+            let copy: &mut PageBytes = (&mut buffer[start..]).try_into().expect("a page was appended");
             header::set_checksum(copy, node_checksum(self.store.id, pgno, copy));
         }
     }

@@ -3,11 +3,7 @@
 use llmdb_base::Epoch;
 
 use crate::{
-    allocator::Allocator,
-    map::MapPages,
-    page_set::PageSet,
-    range::PageRange,
-    retention::Retention,
+    allocator::Allocator, map::MapPages, page_set::PageSet, range::PageRange, retention::Retention,
     space::Space,
 };
 

@@ -150,7 +150,7 @@ impl CrashVfs {
         self.state().op_count
     }
 
-    /// Number of calls that failed as planned so far.
+    /// Number of calls that failed so far: as planned, or for lack of space.
     pub fn failed_count(&self) -> u64 {
         self.state().faults.failed_count()
     }

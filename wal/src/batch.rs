@@ -106,7 +106,8 @@ impl BatchHeader {
     /// Whether the body of `bytes`, the whole batch, is what its header says.
     pub(crate) fn verify_body(&self, place: Place, bytes: &[u8]) -> bool {
         bytes.len() == self.len
-            && checksum::crc32c(place.seed(), &bytes[BATCH_HEADER_LEN..]) == codec::get_u32(bytes, BODY_CHECKSUM)
+            && checksum::crc32c(place.seed(), &bytes[BATCH_HEADER_LEN..])
+                == codec::get_u32(bytes, BODY_CHECKSUM)
             && bytes[self.used..].iter().all(|byte| *byte == 0)
             && self.fragments_fill(bytes)
     }
@@ -192,8 +193,8 @@ mod tests {
         let (_, mut bytes) = sealed();
         for bit in 0..bytes.len() * 8 {
             bytes[bit / 8] ^= 1 << (bit % 8);
-            let passes =
-                BatchHeader::decode(place(), &bytes).is_some_and(|header| header.verify_body(place(), &bytes));
+            let passes = BatchHeader::decode(place(), &bytes)
+                .is_some_and(|header| header.verify_body(place(), &bytes));
             assert!(!passes, "bit {bit}");
             bytes[bit / 8] ^= 1 << (bit % 8);
         }

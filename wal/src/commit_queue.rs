@@ -130,11 +130,6 @@ impl CommitQueue {
         wake(&woken);
     }
 
-    /// Whether somebody waits for more than `durable`.
-    pub(crate) fn waits_beyond(&self, durable: Lsn) -> bool {
-        lock(&self.state).waiters.iter().any(|waiter| waiter.lsn > durable)
-    }
-
     /// Ends the life of the queue: everybody who waits, or comes later, learns why. The first reason stays.
     pub(crate) fn fail(&self, failure: Failure) {
         let mut state = lock(&self.state);
@@ -208,5 +203,76 @@ impl Drop for Leadership<'_> {
         if self.active {
             self.queue.fail("the thread that wrote the log for others ended in the middle".into());
         }
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_model;
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn lead(queue: &CommitQueue, lsn: u64) -> Leadership<'_> {
+        match queue.join(Lsn::new(lsn)) {
+            Turn::Lead(leadership) => leadership,
+            turn => unreachable!("nobody else is there: {turn:?}"),
+        }
+    }
+
+    #[test]
+    fn the_first_leads_and_nobody_waits_for_what_is_durable() {
+        let queue = CommitQueue::new(Lsn::new(10));
+        assert!(matches!(queue.join(Lsn::new(10)), Turn::Durable));
+        lead(&queue, 11).step_down(Lsn::new(20));
+        assert!(matches!(queue.join(Lsn::new(20)), Turn::Durable));
+        lead(&queue, 21).step_down(Lsn::new(15));
+        assert_eq!(queue.durable(), Lsn::new(20), "it only grows");
+    }
+
+    #[test]
+    fn waiters_are_served_or_appointed() {
+        let queue = CommitQueue::new(Lsn::new(0));
+        let leadership = lead(&queue, 1);
+        std::thread::scope(|scope| {
+            let waiters = [1, 2, 3, 4].map(|lsn| {
+                let queue = &queue;
+                scope.spawn(move || match queue.join(Lsn::new(lsn)) {
+                    Turn::Durable => false,
+                    Turn::Lead(leadership) => {
+                        leadership.step_down(Lsn::new(4));
+                        true
+                    }
+                    Turn::Failed(reason) => panic!("{reason}"),
+                })
+            });
+            while lock(&queue.state).waiters.len() < 4 {
+                std::thread::yield_now();
+            }
+            leadership.step_down(Lsn::new(2));
+            let led = waiters.map(|waiter| waiter.join().unwrap());
+            assert_eq!(led[..2], [false, false]);
+            assert_eq!(led[2..].iter().filter(|led| **led).count(), 1);
+        });
+        assert!(matches!(queue.join(Lsn::new(4)), Turn::Durable));
+    }
+
+    #[test]
+    fn a_leader_that_disappears_fails_everybody() {
+        let queue = CommitQueue::new(Lsn::new(0));
+        let leadership = lead(&queue, 1);
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| matches!(queue.join(Lsn::new(2)), Turn::Failed(_)));
+            while lock(&queue.state).waiters.is_empty() {
+                std::thread::yield_now();
+            }
+            drop(leadership);
+            assert!(waiter.join().unwrap());
+        });
+        assert!(matches!(queue.join(Lsn::new(0)), Turn::Failed(_)));
+        queue.fail("a later reason".into());
+        assert!(queue.failure().unwrap().contains("ended in the middle"));
+        queue.advance(Lsn::new(5));
+        assert_eq!(queue.durable(), Lsn::new(0));
     }
 }

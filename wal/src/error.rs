@@ -65,7 +65,10 @@ impl fmt::Display for LogError {
                 write!(f, "no space left: the log cannot grow by {needed_bytes} bytes")
             }
             Self::Poisoned(reason) => {
-                write!(f, "the log accepts nothing until it is opened again, because a write failed: {reason}")
+                write!(
+                    f,
+                    "the log accepts nothing until it is opened again, because a write failed: {reason}"
+                )
             }
             Self::Misuse(what) => f.write_str(what),
         }

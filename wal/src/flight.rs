@@ -80,11 +80,6 @@ impl Flight {
         self.under_way.iter().any(|batch| batch.fill == Fill::Partial && !batch.done)
     }
 
-    /// Whether submitting leaves the work to others, as opposed to doing it on the spot.
-    pub(crate) fn works_in_background(&self) -> bool {
-        self.ring_kind().is_some_and(|kind| kind != RingKind::Portable)
-    }
-
     /// Goes on in a new segment, whose header has this checksum. Nothing may be under way.
     pub(crate) fn begin_segment(&mut self, header_checksum: u32, first_lsn: Lsn) {
         debug_assert!(self.is_empty());
@@ -105,8 +100,9 @@ impl Flight {
         self.previous_checksum = header.seal(place, &mut batch.buffer[..batch.len]);
         let token = self.next_token;
         let ring = self.ring.as_mut().expect("the ring is made with the first segment");
-        ring.submit(&batch.file, batch.buffer, batch.len, batch.offset, token)
-            .map_err(LogError::during(format_args!("write {} bytes of the log at {}", batch.len, batch.lsn)))?;
+        ring.submit(&batch.file, batch.buffer, batch.len, batch.offset, token).map_err(LogError::during(
+            format_args!("write {} bytes of the log at {}", batch.len, batch.lsn),
+        ))?;
         self.next_token += 1;
         counters.batches.add(1);
         counters.written_bytes.add(batch.len as u64);

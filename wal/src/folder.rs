@@ -75,7 +75,9 @@ impl Folder {
 
     pub(crate) fn open(&self, name: Name, create: Create, write: bool) -> LogResult<Arc<dyn File>> {
         let path = self.path_of(name);
-        self.vfs.open(&path, Open { write, create, direct: true }).map_err(|error| self.error("open", &path, error))
+        self.vfs
+            .open(&path, Open { write, create, direct: true })
+            .map_err(|error| self.error("open", &path, error))
     }
 
     pub(crate) fn rename(&self, from: Name, to: Name) -> LogResult<()> {
@@ -176,9 +178,14 @@ mod tests {
             assert_eq!(Name::decode(&name.encode()), Some(name));
         }
         assert_eq!(Name::Segment(31).encode(), "000000000000001f.seg");
-        for foreign in
-            ["", "readme.txt", "1f.seg", "000000000000001F.seg", "+00000000000001f.seg", "ffffffffffffffff.seg"]
-        {
+        for foreign in [
+            "",
+            "readme.txt",
+            "1f.seg",
+            "000000000000001F.seg",
+            "+00000000000001f.seg",
+            "ffffffffffffffff.seg",
+        ] {
             assert_eq!(Name::decode(foreign), None, "{foreign}");
         }
     }

@@ -18,7 +18,7 @@ use crate::{
     flight::Flight,
     folder::{Files, Folder, Name, SpareFile},
     room::Start,
-    segment::{LSN_MAX, SEGMENT_HEADER_LEN},
+    segment::{LSN_MAX, SEGMENT_HEADER_LEN, lsn_at},
     stats::Counters,
     tail::Tail,
 };
@@ -69,7 +69,14 @@ impl Log {
             return Err(LogError::Misuse("the folder holds a log already: replay it first"));
         }
         let first_lsn = Lsn::new(start.get().next_multiple_of(BLOCK_SIZE as u64));
-        Ok(Self::resume(folder, store, Start { first_lsn, previous_end: start }, start, Files::default(), options))
+        Ok(Self::resume(
+            folder,
+            store,
+            Start { first_lsn, previous_end: start },
+            start,
+            Files::default(),
+            options,
+        ))
     }
 
     /// A log that goes on behind what `files` holds. `end` is the end of the last record.
@@ -120,6 +127,15 @@ impl Log {
     /// End of the last finished record.
     pub fn appended(&self) -> Lsn {
         Lsn::new(self.appended.load(Ordering::Acquire))
+    }
+
+    /// Behind everything that is in a segment: no batch reaches beyond this position. A replay from here finds
+    /// nothing, whichever segments are left. Meant for a log at rest, with everything synced.
+    pub fn end(&self) -> Lsn {
+        match &lock(&self.tail).segment {
+            Some(segment) => lsn_at(segment.first_lsn, segment.next),
+            None => self.appended().max(self.start.first_lsn),
+        }
     }
 
     /// Why the log accepts nothing any more, if so.

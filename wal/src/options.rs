@@ -50,7 +50,8 @@ impl LogOptions {
         let batch_bytes_max =
             self.batch_bytes_max.clamp(BLOCK_SIZE, BATCH_LEN_MAX).next_multiple_of(BLOCK_SIZE);
         let window_bytes = self.window_bytes.clamp(unit, 64 << 20).next_multiple_of(unit);
-        let segment_bytes_max = self.segment_bytes_max.clamp(unit + window_bytes, 4 << 30).next_multiple_of(unit);
+        let segment_bytes_max =
+            self.segment_bytes_max.clamp(unit + window_bytes, 4 << 30).next_multiple_of(unit);
         let in_flight_max = self.in_flight_max.clamp(1, BUFFER_BYTES_MAX / batch_bytes_max - 2).min(64);
         Self { segment_bytes_max, window_bytes, batch_bytes_max, in_flight_max, ..self }
     }

@@ -132,16 +132,19 @@ impl Replay {
         Ok(Log::resume(folder, store, start, end, files, options))
     }
 
+    /// Removes the newest first, each durably: whatever a crash leaves is the beginning of what was there, so that
+    /// no later segment ever looks like the rest of a log whose beginning is lost. Their absence must also be
+    /// durable before a new segment says where the log ended.
     fn remove_cut_files(&self) -> LogResult<()> {
         let cut = self.survey.known[self.kept..].iter().map(|segment| segment.header.index);
-        let unusable = cut.chain(self.survey.headless.iter().map(|file| file.index));
-        let mut changed = false;
+        let headless = self.survey.headless.iter().map(|file| file.index);
+        let mut unusable: Vec<u64> = cut.chain(headless).collect();
+        unusable.sort_unstable_by_key(|index| std::cmp::Reverse(*index));
         for index in unusable {
             self.folder.remove(Name::Segment(index))?;
-            changed = true;
+            self.folder.sync()?;
         }
-        // Their absence must be durable before a new segment says where the log ended.
-        if changed { self.folder.sync() } else { Ok(()) }
+        Ok(())
     }
 
     fn into_files(self, end: Lsn) -> Files {

@@ -189,7 +189,11 @@ impl Log {
     fn write_header(&self, file: &dyn File, header: &SegmentHeader) -> LogResult<u32> {
         let (unit, checksum) = header.encode();
         file.write_durable_at(&unit, 0).map_err(|error| {
-            self.poison_unless_full(space_error("write the header of a log segment", SEGMENT_HEADER_LEN, error))
+            self.poison_unless_full(space_error(
+                "write the header of a log segment",
+                SEGMENT_HEADER_LEN,
+                error,
+            ))
         })?;
         Ok(checksum)
     }

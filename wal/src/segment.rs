@@ -159,7 +159,9 @@ mod tests {
         let foreign = SegmentHeader::decode(&unit, StoreId::new(1), 7);
         assert_eq!(foreign, Err(HeaderFault::Foreign(HEADER.store)));
         let recycled = SegmentHeader::decode(&unit, HEADER.store, 8);
-        assert!(matches!(recycled, Err(HeaderFault::Invalid(what)) if what.contains("of segment 0000000000000007")));
+        assert!(
+            matches!(recycled, Err(HeaderFault::Invalid(what)) if what.contains("of segment 0000000000000007"))
+        );
         assert!(matches!(SegmentHeader::decode(&[], HEADER.store, 7), Err(HeaderFault::Invalid(_))));
         let mut newer = unit.to_vec();
         codec::put_u32(&mut newer, VERSION, 2);

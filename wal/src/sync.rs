@@ -45,7 +45,7 @@ impl Log {
             self.check_usable()?;
             let durable = flight.durable();
             if durable >= target {
-                return self.hand_over(&mut flight, durable);
+                return Ok(durable);
             }
             self.gather(&mut flight)?;
             if durable > self.queue.durable() {
@@ -55,16 +55,6 @@ impl Log {
             }
             self.reap(&mut flight)?;
         }
-    }
-
-    /// Starts the write for those who wait for more, where that does not mean doing it here and now: the disk does
-    /// not idle while the next leader wakes up.
-    fn hand_over(&self, flight: &mut Flight, durable: Lsn) -> LogResult<Lsn> {
-        if flight.works_in_background() && self.queue.waits_beyond(durable) {
-            self.gather(flight)?;
-            flight.kick();
-        }
-        Ok(durable)
     }
 
     /// Seals what has been appended, and starts writing it.

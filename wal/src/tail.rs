@@ -136,7 +136,9 @@ impl Tail {
     }
 
     fn open_batch(&mut self) -> Option<Obstacle> {
-        let Some(buffer) = self.free.pop().or_else(|| self.new_buffer()) else { return Some(Obstacle::Buffer) };
+        let Some(buffer) = self.free.pop().or_else(|| self.new_buffer()) else {
+            return Some(Obstacle::Buffer);
+        };
         self.open = Some(OpenBatch { buffer, used: BATCH_HEADER_LEN, fragment: None, record_count: 0 });
         None
     }

@@ -41,10 +41,12 @@ impl<'log> RecordWriter<'log> {
         }
         self.log.check_usable()?;
         self.len += bytes.len() as u64;
-        if self.staged.len() + bytes.len() > STAGED_BYTES_MAX {
+        let is_large = bytes.len() > STAGED_BYTES_MAX / 2;
+        // Also before large pieces, which go past the staged ones: bytes stay in their order.
+        if is_large || self.staged.len() + bytes.len() > STAGED_BYTES_MAX {
             self.pass_on_staged()?;
         }
-        if bytes.len() > STAGED_BYTES_MAX / 2 {
+        if is_large {
             return self.pass_on(bytes);
         }
         self.staged.extend_from_slice(bytes);

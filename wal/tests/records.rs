@@ -1,5 +1,7 @@
 //! Records of every length come back as they were, in order, from wherever a replay begins.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::io::{BufRead, Read};
@@ -25,7 +27,8 @@ fn no_folder_is_an_empty_log() {
 fn lengths_around_every_edge() {
     let place = Place::in_memory(SMALL);
     let log = place.create();
-    let lens = (0..40).chain(4_000..4_100).step_by(7).chain(8_100..8_200).chain([0, 16_384, 70_000, 200_000, 0]);
+    let lens =
+        (0..40).chain(4_000..4_100).step_by(7).chain(8_100..8_200).chain([0, 16_384, 70_000, 200_000, 0]);
     let records: Vec<_> = lens.enumerate().map(|(number, len)| record(number as u64, len)).collect();
     let mut ends = Vec::new();
     for (number, bytes) in records.iter().enumerate() {

@@ -19,7 +19,8 @@ use crate::{
 /// # Errors
 /// `NoSpace`. The transaction must be aborted, and what had changed counts as changed still.
 pub(super) fn store_map(txn: &mut PageTxn) -> PageResult<MapPages> {
-    let mut placing = Placing { map: txn.map().clone(), changed: Vec::new(), placed: Vec::new(), seen: BTreeSet::new() };
+    let mut placing =
+        Placing { map: txn.map().clone(), changed: Vec::new(), placed: Vec::new(), seen: BTreeSet::new() };
     if let Err(error) = placing.run(txn) {
         let changed = &txn.pager().space.changed_pieces;
         for piece in placing.seen {
@@ -44,7 +45,8 @@ impl Placing {
     fn run(&mut self, txn: &mut PageTxn) -> PageResult<()> {
         loop {
             self.note_changes(txn);
-            let next = self.changed.iter_mut().enumerate().find_map(|(level, set)| Some((level, set.pop_first()?)));
+            let next =
+                self.changed.iter_mut().enumerate().find_map(|(level, set)| Some((level, set.pop_first()?)));
             match next {
                 Some((level, index)) => self.place(txn, level, index)?,
                 None => break,
@@ -63,7 +65,8 @@ impl Placing {
             // What used to be the root is a child now.
             self.changed[1..].iter_mut().for_each(|changed| changed.extend([0]));
         }
-        let pieces = runs_of_ones(0, self.map.levels[0].len() as u64, |index| space.changed_pieces.word(index));
+        let pieces =
+            runs_of_ones(0, self.map.levels[0].len() as u64, |index| space.changed_pieces.word(index));
         for piece in pieces.flat_map(PageRange::pages).collect::<Vec<_>>() {
             space.changed_pieces.remove(piece);
             let piece = usize::try_from(piece).expect("a piece of a map in memory");

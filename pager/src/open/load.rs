@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use llmdb_base::{
-    ChildRef, Corruption, Epoch, PAGE_SIZE, PageBytes, PageError, PageErrorKind, PageResult, Pgno, StoreId, header,
+    ChildRef, Corruption, Epoch, PAGE_SIZE, PageBytes, PageError, PageErrorKind, PageResult, Pgno, StoreId,
+    header,
 };
 use llmdb_vfs::{File, read_exact_at};
 
@@ -37,7 +38,9 @@ pub(super) fn load(file: &dyn File, space: &Space, chosen: &Generations) -> Page
         shared.clear();
     }
     let older = match &chosen.older {
-        Some(older) => Some((older.root.epoch, damage_apart(read_map(file, file_pages, older, &mut shared, true))?)),
+        Some(older) => {
+            Some((older.root.epoch, damage_apart(read_map(file, file_pages, older, &mut shared, true))?))
+        }
         None => None,
     };
     let mut loaded = Loaded { map: None, older: None, damage: None };
@@ -99,7 +102,8 @@ fn read_map(
         let what = format!("a map of {} levels is too small for {page_count} pages", meta.map_levels);
         return Err(Corruption::new(meta.slots()[0], what).into());
     }
-    let mut reader = Reader { file, store: meta.store, page_count, map, image: Vec::new(), shared, skip_shared };
+    let mut reader =
+        Reader { file, store: meta.store, page_count, map, image: Vec::new(), shared, skip_shared };
     reader.read(meta.map_root, usize::from(meta.map_levels), 0)?;
     let Reader { map, image, .. } = reader;
     Ok((map, image))
@@ -121,9 +125,14 @@ impl Reader<'_> {
         }
         let page = self.read_page(child, level)?;
         let known = &mut self.map.levels[level];
-        let slot = known.get_mut(index).ok_or_else(|| Corruption::new(pgno, "a part of the map behind its end"))?;
+        let slot =
+            known.get_mut(index).ok_or_else(|| Corruption::new(pgno, "a part of the map behind its end"))?;
         *slot = Some(MapPage { pgno, born: header::birth(&page) });
-        if level == 0 { self.read_piece(pgno, index as u64, &page) } else { self.read_index(&page, level, index) }
+        if level == 0 {
+            self.read_piece(pgno, index as u64, &page)
+        } else {
+            self.read_index(&page, level, index)
+        }
     }
 
     fn read_page(&self, child: ChildRef, level: usize) -> PageResult<Box<PageBytes>> {

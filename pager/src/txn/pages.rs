@@ -1,7 +1,8 @@
 //! The transaction as trees see it.
 
 use llmdb_base::{
-    ChildRef, Epoch, PageBytes, PageResult, ReadPages, RunRef, RunWriter, TreeId, WritePages, header::PageKind,
+    ChildRef, Epoch, PageBytes, PageResult, ReadPages, RunRef, RunWriter, TreeId, WritePages,
+    header::PageKind,
 };
 
 use super::PageTxn;

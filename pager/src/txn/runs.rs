@@ -1,8 +1,7 @@
 //! Values that fill pages of their own, while they are being written.
 
 use llmdb_base::{
-    Corruption, PAGE_SIZE, PageError, PageResult, RunRef, RunWriter, VALUE_LEN_MAX,
-    checksum::crc32c,
+    Corruption, PAGE_SIZE, PageError, PageResult, RunRef, RunWriter, VALUE_LEN_MAX, checksum::crc32c,
 };
 use llmdb_vfs::write_all_at;
 
@@ -76,7 +75,8 @@ impl PageTxn {
     }
 
     pub(super) fn free_value(&mut self, run: &RunRef) -> PageResult<()> {
-        let (file_pages, region_pages) = (self.pager.space.file_pages(), self.pager.store.view.region_pages());
+        let (file_pages, region_pages) =
+            (self.pager.space.file_pages(), self.pager.store.view.region_pages());
         let range = RunLayout::checked(run, file_pages, region_pages)?.range();
         self.check_live(range)?;
         self.check_birth(run.first, run.birth)?;
@@ -101,7 +101,10 @@ impl PageTxn {
     /// The layout of a value that this transaction is writing.
     fn layout_of_open(&self, writer: &RunWriter) -> RunLayout {
         let layout = RunLayout::new(writer.first, writer.len);
-        assert!(self.open_runs.contains(&layout.range()), "a value is written by the transaction that began it");
+        assert!(
+            self.open_runs.contains(&layout.range()),
+            "a value is written by the transaction that began it"
+        );
         layout
     }
 

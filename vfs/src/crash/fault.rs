@@ -123,8 +123,15 @@ impl Faults {
                 failure = Some(fault.failure);
             }
         }
-        self.failed_count += u64::from(failure.is_some());
+        if failure.is_some() {
+            self.note();
+        }
         failure
+    }
+
+    /// Counts a failure.
+    pub(super) fn note(&mut self) {
+        self.failed_count += 1;
     }
 
     pub(super) fn count(&self, kind: OpKind) -> u64 {

@@ -85,11 +85,11 @@ impl State {
         self.inodes.get_mut(&ino).expect("a file stays while it has a name or is open")
     }
 
-    /// How many bytes of a write to `offset..offset + len` find space.
+    /// How many bytes of a write to `offset..offset + len` find space. A lack of space counts as a failure.
     ///
     /// # Errors
     /// `StorageFull` if none of them does.
-    pub(super) fn room(&self, ino: Ino, offset: u64, len: usize) -> io::Result<usize> {
+    pub(super) fn room(&mut self, ino: Ino, offset: u64, len: usize) -> io::Result<usize> {
         let Some(capacity_pages) = self.capacity_pages else { return Ok(len) };
         let used: u64 = self.inodes.values().map(|inode| inode.current.used_pages()).sum();
         let mut free = capacity_pages.saturating_sub(used);
@@ -104,6 +104,9 @@ impl State {
             }
             free -= missing;
             fits += step;
+        }
+        if fits < len {
+            self.faults.note();
         }
         if fits == 0 && len > 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(fits) }
     }

@@ -95,7 +95,11 @@ impl Scanner<'_> {
         let Some(first) = survey.known.first() else { return Ok(Found::Whole) };
         let (begins, needed) = (first.header.previous_end, self.from);
         self.scan.kept = 0;
-        self.damage(first.header.index, 0, format!("the log begins at {begins}, but is needed from {needed} on"))
+        self.damage(
+            first.header.index,
+            0,
+            format!("the log begins at {begins}, but is needed from {needed} on"),
+        )
     }
 
     fn segments(&mut self, survey: &Survey, start: usize) -> LogResult<Found> {
@@ -136,7 +140,8 @@ impl Scanner<'_> {
         let debris = debris::search(&mut walk.into_media(), self.store, offset)?;
         self.scan.written_end = self.scan.written_end.max(debris.end);
         if found == Found::Whole && debris.durable > end {
-            let what = format!("no whole batch at {end}, though everything before {} was durable", debris.durable);
+            let what =
+                format!("no whole batch at {end}, though everything before {} was durable", debris.durable);
             return self.damage(segment.header.index, offset, what);
         }
         Ok(found)

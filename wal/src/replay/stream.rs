@@ -106,7 +106,11 @@ impl Stream {
 
     fn next_batch(&mut self) -> LogResult<()> {
         let Some(step) = self.steps.get(self.step) else {
-            return Err(LogError::corruption(0, 0, "the log ends before its last record, which was whole before"));
+            return Err(LogError::corruption(
+                0,
+                0,
+                "the log ends before its last record, which was whole before",
+            ));
         };
         let walk = match &mut self.walk {
             Some(walk) => walk,

@@ -61,7 +61,13 @@ impl Tracker {
     ///
     /// # Errors
     /// Says what is wrong if a record goes on that did not begin, and would be needed.
-    pub(super) fn see(&mut self, step: usize, batch: &Batch, at: usize, fragment: Fragment) -> Result<(), &'static str> {
+    pub(super) fn see(
+        &mut self,
+        step: usize,
+        batch: &Batch,
+        at: usize,
+        fragment: Fragment,
+    ) -> Result<(), &'static str> {
         let len = fragment.len() as u64;
         let end = batch.lsn.plus(fragment.end as u64);
         let begin = Begin { step, position: batch.at };

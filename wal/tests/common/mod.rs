@@ -1,5 +1,5 @@
 //! What the tests of the log share: a disk, a folder, small sizes, and records that can be told apart.
-#![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test uses a part of it, and fails by panicking")]
 
 use std::{
     io::Read,
@@ -95,7 +95,9 @@ pub fn read_all(replay: &mut Replay) -> LogResult<Vec<(Lsn, Vec<u8>)>> {
     let mut records = Vec::new();
     while let Some(mut record) = replay.next_record()? {
         let mut bytes = Vec::new();
-        record.read_to_end(&mut bytes).map_err(|source| llmdb_wal::LogError::Io { what: "read".into(), source })?;
+        record
+            .read_to_end(&mut bytes)
+            .map_err(|source| llmdb_wal::LogError::Io { what: "read".into(), source })?;
         assert_eq!(record.len(), bytes.len() as u64);
         assert_eq!(record.remaining(), 0);
         records.push((record.end(), bytes));
