@@ -114,8 +114,11 @@ fn build() -> Result<Sample> {
                 txn.tree("long keys")?.put(long, noise(number, 20))?;
             }
         }
-        txn.tree("values")?.put([u8::try_from(round).expect("small")], noise(round, 30_000))?;
-        txn.tree("values")?.put([9, u8::try_from(round).expect("small")], noise(round, 70_000))?;
+        txn.tree("values")?.put([u8::try_from(round).expect("small")], noise(round, 9_000))?;
+        if round == 1 {
+            // So long that it has a table of checksums.
+            txn.tree("values")?.put([9, 0], noise(round, 67_000))?;
+        }
         txn.tree("values")?.put([7], noise(round, 5_000))?;
         txn.tree(&format!("round {round}"))?.put("a", "b")?;
         txn.commit()?;
