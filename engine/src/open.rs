@@ -108,7 +108,7 @@ fn take_lock(vfs: &dyn Vfs, places: &Places, read_only: bool) -> Result<Box<dyn 
 fn create(vfs: &Arc<dyn Vfs>, places: &Places) -> Result<()> {
     let stray = vfs.list_dir(&places.log).is_ok_and(|names| !names.is_empty());
     if stray {
-        return Err(Error::Misuse(format!(
+        return Err(Error::Unopenable(format!(
             "{} does not exist, but its log {} does: put the data file back, or move the log away to begin anew",
             places.data.display(),
             places.log.display()
