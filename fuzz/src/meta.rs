@@ -130,6 +130,28 @@ fn damaged(input: &Input<'_>) -> Vec<u8> {
     bytes
 }
 
+/// Byte offsets of the intact meta pages of the newest generation, if those of another one are intact as well.
+pub(crate) fn newest_of_two(file: &[u8]) -> Vec<u64> {
+    let generation = |pgno: usize| {
+        let meta = file.get(pgno * PAGE_SIZE..pgno * PAGE_SIZE + META_LEN)?;
+        let mut repaired = file[..(pgno + 1) * PAGE_SIZE].to_vec();
+        repair(&mut repaired, pgno);
+        let is_intact = repaired[pgno * PAGE_SIZE..][..META_LEN] == *meta && meta.starts_with(b"LLMDB");
+        is_intact.then(|| codec::get_u64(meta, 32))
+    };
+    let found = SLOTS.map(|pgno| generation(pgno).map(|generation| (generation, (pgno * PAGE_SIZE) as u64)));
+    let newest = found.iter().flatten().map(|(generation, _)| *generation).max();
+    if found.iter().flatten().all(|(generation, _)| Some(*generation) == newest) {
+        return Vec::new();
+    }
+    found
+        .into_iter()
+        .flatten()
+        .filter(|(generation, _)| Some(*generation) == newest)
+        .map(|(_, at)| at)
+        .collect()
+}
+
 /// Makes the checksum of the meta page `pgno` right.
 pub(crate) fn repair(file: &mut [u8], pgno: usize) {
     let Some(meta) = file.get_mut(pgno * PAGE_SIZE..pgno * PAGE_SIZE + META_LEN) else { return };

@@ -1,5 +1,5 @@
 //! Arbitrary calls on a store, with power failures at any call of the disk, against a map in memory: what is found
-//! after a failure is a prefix of the commits that holds everything acknowledged, snapshots never change, and a
+//! after a failure, even if the newest meta pages are lost as well, is a prefix of the commits that holds everything acknowledged, snapshots never change, and a
 //! check finds nothing.
 
 mod model;
@@ -7,14 +7,19 @@ mod model;
 use std::{
     collections::BTreeMap,
     ops::Bound,
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use arbitrary::Arbitrary;
 use llmdb_engine::{Background, Durability, Engine, Options, Snapshot, WriteTxn};
-use llmdb_vfs::crash::{Chooser, CrashPoint, CrashVfs};
+use llmdb_vfs::{
+    Vfs,
+    crash::{Chooser, CrashPoint, CrashVfs},
+};
 
 use self::model::{History, Trees, key, tree_name, value};
+use crate::{disk::read_file, meta};
 
 const DATA: &str = "store";
 const CALLS_MAX: usize = 120;
@@ -277,6 +282,7 @@ impl Run {
         // What the old one still writes goes to a disk that nobody will see.
         self.engine = None;
         self.vfs = found;
+        rot(&self.vfs, chooser);
         let engine =
             Engine::open_on(Arc::new(self.vfs.clone()), DATA, self.options.clone()).expect("recovery");
         self.history.found(engine.last_commit().txid.get());
@@ -305,6 +311,7 @@ impl Run {
         let chooser = &mut Chooser::new(failure.seed);
         for _ in 0..3 {
             let vfs: Arc<CrashVfs> = Arc::new(failure.point.crash(chooser));
+            rot(&vfs, chooser);
             let engine = Engine::open_on(vfs.clone(), DATA, self.options.clone()).expect("recovery");
             let txid = engine.last_commit().txid.get();
             assert!(
@@ -333,6 +340,15 @@ impl Run {
         check(self.engine());
         self.reopen();
         check(self.engine());
+    }
+}
+
+/// Every other time, the newest generation of the meta pages rots: the one before must be as good.
+fn rot(vfs: &CrashVfs, chooser: &mut Chooser) {
+    if chooser.coin() && vfs.exists(Path::new(DATA)).expect("nothing fails") {
+        for offset in meta::newest_of_two(&read_file(vfs, DATA)) {
+            vfs.flip_bit(Path::new(DATA), offset + 100, 3).expect("inside the file");
+        }
     }
 }
 

@@ -19,6 +19,35 @@ fn replay<'a, I: Arbitrary<'a>>(target: &str, files: &'a mut Vec<Vec<u8>>, run: 
     }
 }
 
+/// Every planted bug that a sequence of calls can show is shown by the stored corpus, or by arbitrary inputs.
+#[test]
+#[cfg(feature = "plant")]
+fn ops_finds_planted_bugs() {
+    use llmdb_base::plant::{Bug, plant};
+
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/ops");
+    let mut inputs: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
+        .collect();
+    inputs.extend((0..3_000).map(|seed| crate::disk::noise(seed, 400)));
+    std::panic::set_hook(Box::new(|_| ()));
+    // No page rots here, so that nobody misses a checksum.
+    let missed = Bug::ALL.into_iter().filter(|bug| *bug != Bug::SkipChecksum).filter(|bug| {
+        let shows = |bytes: &Vec<u8>| {
+            let input = crate::ops::Input::arbitrary_take_rest(Unstructured::new(bytes));
+            plant(Some(*bug));
+            let run = std::panic::catch_unwind(|| input.map(|input| crate::ops::run(&input)));
+            plant(None);
+            run.is_err()
+        };
+        let first = inputs.iter().position(shows);
+        eprintln!("{bug:?}: input {first:?} of {}", inputs.len());
+        first.is_none()
+    });
+    assert_eq!(missed.collect::<Vec<_>>(), []);
+}
+
 #[test]
 fn page() {
     replay("page", &mut Vec::new(), crate::page::run);
