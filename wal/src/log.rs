@@ -25,10 +25,11 @@ use crate::{
 
 /// A log that takes records.
 ///
-/// Any number of threads may call [`Log::sync_to`] at once; they share writes. Records are appended one at a time.
+/// Any number of threads may call [`Log::sync_to`] at once; they share writes. Records are appended one at a
+/// time.
 ///
-/// Locks are taken in this order: `files`, `flight`, `tail`; that of the queue is taken last and alone. `tail` is
-/// never held while the disk is at work.
+/// Locks are taken in this order: `files`, `flight`, `tail`; that of the queue is taken last and alone.
+/// `tail` is never held while the disk is at work.
 #[derive(Debug)]
 pub struct Log {
     pub(crate) folder: Folder,
@@ -134,10 +135,11 @@ impl Log {
         self.queue.failure().map(|reason| reason.to_string())
     }
 
-    /// Gives up the segments that end at or before `before`: some are kept for later use, the others are removed.
+    /// Gives up the segments that end at or before `before`: some are kept for later use, the others are
+    /// removed.
     ///
-    /// The caller must not need anything before `before` again, after whatever crash; `before` is the end of a
-    /// record. The segment in use stays in any case.
+    /// The caller must not need anything before `before` again, after whatever crash; `before` is the end of
+    /// a record. The segment in use stays in any case.
     ///
     /// # Errors
     /// [`LogError::Io`] if a file could not be renamed or removed; it is tried again next time.
@@ -160,8 +162,8 @@ impl Log {
         if changed { self.folder.sync().map_err(|error| self.poison(error)) } else { Ok(()) }
     }
 
-    /// Removes the log, segments, spares and folder: for a clean close, when the data file holds everything. Files
-    /// that are not the log's stay, and the folder with them.
+    /// Removes the log, segments, spares and folder: for a clean close, when the data file holds everything.
+    /// Files that are not the log's stay, and the folder with them.
     ///
     /// # Errors
     /// [`LogError::Io`] if something could not be removed: what is left is harmless, since it ends before any
