@@ -5,6 +5,8 @@
 //! by chance, and with the page cache intact. Every store found holds the acknowledged commits, and of the one under
 //! way all or nothing; it is sound; and recovering it twice, or being interrupted in it, changes nothing.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::sync::{

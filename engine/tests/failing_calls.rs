@@ -5,6 +5,8 @@
 //! reading, and once the log could not be written nothing is acknowledged until the store is opened anew. The disk
 //! forgets what a failed sync did not force, as real ones do, and shows it until then.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{

@@ -7,6 +7,8 @@
 //!
 //! `LLMDB_KILL_ROUNDS` sets the number of kills, 24 if it is not set, and `LLMDB_KILL_SEED` the chance.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::{

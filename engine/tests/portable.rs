@@ -1,6 +1,8 @@
 //! The same behaviour on the real disk, by the plainest means of an operating system and by the best ones it has:
 //! without io_uring and without writes past the page cache, every guarantee is kept.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 /// Writes by `pwrite` and `fdatasync` through the page cache, as on a system that has nothing else.

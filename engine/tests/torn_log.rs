@@ -3,6 +3,8 @@
 //! A torn end was never acknowledged, and is cut without a word. Damage before it means that acknowledged commits are
 //! missing: the store says where, and opens with what lies before only if it is told to.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::path::{Path, PathBuf};

@@ -4,6 +4,8 @@
 //! from the older checkpoint, with a longer piece of the log, and arrives at the same state. Only when all four
 //! are gone does the store say that it cannot be opened.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{PATH, Script, Step, killed, open, script::puts, segments};

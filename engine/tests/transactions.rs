@@ -1,5 +1,7 @@
 //! What transactions promise while nothing goes wrong, on a disk in memory. The same on the real disk: `portable.rs`.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::behaviour::{Disk, rows};

@@ -1,6 +1,8 @@
 //! Power failures at every moment: whatever part of the unsynced writes survives, one of the last two checkpoints is
 //! found whole.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::{collections::BTreeMap, sync::Arc};

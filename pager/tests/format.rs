@@ -1,6 +1,6 @@
 //! The bytes of a new store are those of the example in `docs/format/file.md`.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{path::Path, sync::Arc};
 
