@@ -3,7 +3,11 @@
 
 use llmdb_base::{ChildRef, PageResult, ReadPages};
 
-use crate::{Tree, TreeResult, Value, node::fetch, search};
+use crate::{
+    Tree, TreeResult, Value,
+    node::{Node, fetch},
+    search::{self, Guess},
+};
 
 /// Ways down at a time: enough to keep the memory busy, few enough for their first cache lines to stay.
 const GROUP: usize = 16;
@@ -43,12 +47,32 @@ impl Tree {
                 pages.prefetch(*child);
             }
         }
-        for ((child, key), out) in children.iter().zip(keys).zip(out) {
-            let leaf = fetch(pages, self.id, *child, 0)?;
-            let place = search::find(&leaf, key)?;
-            *out = if place.exact { Some(leaf.entry(place.index)?.1) } else { None };
+        // What the slots say first, for all keys, so that the cells are fetched side by side too.
+        let mut guesses = [None; GROUP];
+        for ((child, key), guess) in children.iter().zip(keys).zip(&mut guesses) {
+            *guess = Some(self.guess_in_leaf(pages, *child, key)?);
+        }
+        for ((guess, key), out) in guesses.iter().flatten().zip(keys).zip(out) {
+            let place = guess.1.settle(&guess.0, key)?;
+            *out = if place.exact { Some(guess.0.entry(place.index)?.1) } else { None };
         }
         Ok(())
+    }
+
+    #[inline]
+    fn guess_in_leaf<'p, P: ReadPages>(
+        &self,
+        pages: &'p P,
+        child: ChildRef,
+        key: &[u8],
+    ) -> PageResult<(Node<'p>, Guess)> {
+        let leaf = fetch(pages, self.id, child, 0)?;
+        let guess = search::guess(&leaf, 0, key)?;
+        if let Guess::Tied { index, .. } = guess {
+            let cell = leaf.cell_range(index)?;
+            pages.prefetch_bytes(leaf.page().get(cell).unwrap_or_default());
+        }
+        Ok((leaf, guess))
     }
 
     #[inline]

@@ -34,6 +34,8 @@ use crate::value::{self, RUN_REF_LEN, Value};
 pub(crate) const SLOT_LEN: usize = 8;
 /// Bytes of a page that cells and slots share.
 pub(crate) const CAPACITY: usize = PAYLOAD_END - PAYLOAD;
+/// Slots that are few enough to be searched side by side: those of a leaf with rows of a quarter of a kilobyte.
+pub(crate) const FEW: usize = 16;
 /// Longest cell: two of them, with their slots, fit a page. Splitting in two relies on it.
 pub(crate) const CELL_LEN_MAX: usize = CAPACITY / 2 - SLOT_LEN;
 /// Bytes of the payload of a branch cell.
@@ -204,6 +206,16 @@ impl<'p> Node<'p> {
         self.slots.get(..self.slots.len().saturating_sub(first)).unwrap_or_default()
     }
 
+    /// The last bytes of the payload as slots, and how many of them are slots of this node, if that is all it has.
+    #[inline]
+    pub(crate) fn few_slots(&self) -> Option<(&'p [[u8; SLOT_LEN]; FEW], usize)> {
+        if self.slots.len() > FEW {
+            return None;
+        }
+        let (few, _) = self.page[PAYLOAD_END - FEW * SLOT_LEN..PAYLOAD_END].as_chunks();
+        Some((few.first_chunk()?, self.slots.len()))
+    }
+
     #[inline]
     pub(crate) fn slot(&self, index: usize) -> PageResult<Slot> {
         match self.slots.get(self.slots.len().wrapping_sub(index + 1)) {
@@ -253,7 +265,12 @@ impl<'p> Node<'p> {
     /// The prefix that all keys from cell `first` on share.
     #[inline]
     pub(crate) fn shared_prefix(&self, first: usize) -> PageResult<&'p [u8]> {
-        let offset = self.slot(first)?.offset();
+        // Read from where that slot always lies, not through the slice: the load need not wait for the count.
+        let start = PAYLOAD_END - SLOT_LEN * (first + 1);
+        let offset = match self.page[start..].first_chunk() {
+            Some(raw) if first < self.count() => Slot::decode(*raw).offset(),
+            _ => return Err(self.damaged("a node without keys")),
+        };
         match self.page.get(offset..offset + header::skip_len(self.page)) {
             Some(prefix) => Ok(prefix),
             None => Err(self.damaged("the shared prefix ends outside the page")),

@@ -1,4 +1,5 @@
 //! Wrong bytes lead to errors or wrong answers, never to a panic or a walk without end.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Long random histories with high trees, deterministic.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 

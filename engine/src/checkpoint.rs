@@ -117,12 +117,13 @@ impl Shared {
             return Err(Error::Misuse("a write transaction is still open".into()));
         };
         let tip = self.pager.tip();
-        let settled = |root: llmdb_pager::RootRecord| root.txid == tip.txid && root.lsn == tip.lsn;
+        self.sync_to(tip.lsn)?;
+        // The last root needs nothing of the log. A crash that interrupts the removal of the log may leave any of
+        // its segments, and none of them must look like the rest of a log whose beginning is lost.
+        let end = log.end().max(tip.lsn);
+        let settled = |root: llmdb_pager::RootRecord| root.txid == tip.txid && root.lsn == end;
         if !settled(self.pager.durable()) || !settled(self.pager.older_durable()) {
-            self.sync_to(tip.lsn)?;
-            // The last root needs nothing of the log. A crash that interrupts the removal of the log may leave
-            // any of its segments, and none of them must look like the rest of a log that is missing.
-            let state = llmdb_pager::RootState { lsn: log.end().max(tip.lsn), ..tip.state() };
+            let state = llmdb_pager::RootState { lsn: end, ..tip.state() };
             let root = self.pager.begin_write().commit(state);
             self.pager.publish(&root);
             let mut checkpoint = self.pager.begin_checkpoint()?;

@@ -8,6 +8,7 @@ use std::{
 
 use llmdb_base::{
     Lsn, Timestamp, TxnId,
+    plant::{Bug, planted},
     sync::{Condvar, Mutex, lock},
 };
 use llmdb_pager::RootRecord;
@@ -107,7 +108,8 @@ impl Shared {
 
     /// Returns once everything up to `lsn` is durable and visible.
     pub(crate) fn sync_to(&self, lsn: Lsn) -> Result<()> {
-        if let Some(log) = self.log.as_ref().filter(|log| log.durable() < lsn) {
+        if let Some(log) = self.log.as_ref().filter(|log| log.durable() < lsn && !planted(Bug::AckBeforeSync))
+        {
             log.sync_to(lsn)?;
         }
         self.publish_ready();

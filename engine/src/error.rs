@@ -135,7 +135,8 @@ impl Error {
         }
     }
 
-    /// Wraps a failed call about a name, which has changed nothing.
+    /// Wraps a failed call about a name, which has changed nothing. `what` names no path: every disk names it in
+    /// the error itself.
     pub(crate) fn io(what: impl Into<String>, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -261,7 +262,7 @@ impl Error {
     pub(crate) fn from_lock(error: LockError, path: PathBuf) -> Self {
         match error {
             LockError::Held { note } => Self::Locked { path, holder: note },
-            LockError::Io(source) => Self::io(format!("lock {}", path.display()), source),
+            LockError::Io(source) => Self::io("lock", source),
         }
     }
 }

@@ -93,7 +93,7 @@ fn shared(
 }
 
 fn exists(vfs: &dyn Vfs, path: &Path) -> Result<bool> {
-    vfs.exists(path).map_err(|error| Error::io(format!("look for {}", path.display()), error))
+    vfs.exists(path).map_err(|error| Error::io("look for the data file", error))
 }
 
 fn take_lock(vfs: &dyn Vfs, places: &Places, read_only: bool) -> Result<Box<dyn FileLock>> {
@@ -109,7 +109,7 @@ fn take_lock(vfs: &dyn Vfs, places: &Places, read_only: bool) -> Result<Box<dyn 
 fn create(vfs: &Arc<dyn Vfs>, places: &Places) -> Result<()> {
     let stray = vfs.list_dir(&places.log).is_ok_and(|names| !names.is_empty());
     if stray {
-        return Err(Error::Misuse(format!(
+        return Err(Error::Unopenable(format!(
             "{} does not exist, but its log {} does: put the data file back, or move the log away to begin anew",
             places.data.display(),
             places.log.display()
@@ -123,12 +123,12 @@ fn create(vfs: &Arc<dyn Vfs>, places: &Places) -> Result<()> {
         vfs.rename(&draft, &places.data)?;
         vfs.sync_dir(&places.folder)
     };
-    rename().map_err(|error| Error::io(format!("create {}", places.data.display()), error))
+    rename().map_err(|error| Error::io("create the data file", error))
 }
 
 fn make_empty(vfs: &Arc<dyn Vfs>, path: &Path, store: StoreId) -> Result<()> {
     let file = open_file(&**vfs, path, Open { write: true, create: Create::IfMissing, direct: true })?;
-    file.set_len(0).map_err(|error| Error::io(format!("create {}", path.display()), error))?;
+    file.set_len(0).map_err(|error| Error::io("create the data file", error))?;
     Pager::create(&**vfs, file, store, PagerOptions::default())?;
     Ok(())
 }
@@ -142,7 +142,7 @@ pub(crate) fn random_id(vfs: &dyn Vfs) -> StoreId {
 pub(crate) fn open_file(vfs: &dyn Vfs, path: &Path, how: Open) -> Result<Arc<dyn File>> {
     vfs.open(path, how).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Error::Missing(path.to_owned()),
-        _ => Error::io(format!("open {}", path.display()), error),
+        _ => Error::io("open", error),
     })
 }
 
@@ -168,7 +168,6 @@ fn open_error(error: OpenError, path: &Path) -> Error {
     match error {
         Error::NotADatabase(_) => Error::NotADatabase(path.to_owned()),
         Error::Unopenable(what) => Error::Unopenable(format!("{}: {what}", path.display())),
-        Error::Io { what, source } => Error::io(format!("{}: {what}", path.display()), source),
         other => other,
     }
 }

@@ -13,11 +13,20 @@ use crate::{Error, Result};
 
 /// A named tree as a snapshot shows it. Keys and values are slices of the store itself, valid for as long as the
 /// snapshot; reading copies and allocates nothing.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct TreeRef<'s, P = ReadGuard> {
     pages: &'s P,
     tree: Tree,
 }
+
+// Not derived: a reference to pages can be copied whether or not the pages can.
+impl<P> Clone for TreeRef<'_, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P> Copy for TreeRef<'_, P> {}
 
 impl<'s, P: ReadPages> TreeRef<'s, P> {
     pub(crate) fn new(pages: &'s P, tree: Tree) -> Self {

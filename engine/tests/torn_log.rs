@@ -224,7 +224,7 @@ fn a_log_without_its_data_file_is_not_taken_for_a_new_store() {
     let (store, ..) = store(3);
     store.rename(common::PATH.as_ref(), "elsewhere".as_ref()).unwrap();
     let error = open(&store).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Misuse);
+    assert_eq!(error.kind(), ErrorKind::Corruption);
     assert!(error.to_string().contains("put the data file back"), "{error}");
     store.rename("elsewhere".as_ref(), common::PATH.as_ref()).unwrap();
     let engine: Result<Engine> = open(&store);

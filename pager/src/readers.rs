@@ -24,7 +24,7 @@ use llmdb_base::{
     },
 };
 
-use crate::roots::{RootCell, RootRecord};
+use crate::roots::EpochCell;
 
 /// Slots of the first block; every later block is twice as long as the one before.
 const FIRST_BLOCK_LEN: usize = if cfg!(loom) { 2 } else { 64 };
@@ -61,16 +61,16 @@ impl ReaderTable {
 
     /// Holds the current root of `cell`: none of its pages is used again until [`ReaderTable::leave`]. Allocates
     /// only when there are more readers at once than ever before.
-    pub fn enter(&self, cell: &RootCell) -> (SlotId, RootRecord) {
+    pub fn enter<const N: usize>(&self, cell: &EpochCell<N>) -> (SlotId, [u64; N]) {
         let id = self.claim();
         let slot = self.slot(id);
         loop {
-            let root = cell.load();
+            let words = cell.load();
             // Release: whoever sees this epoch also sees that the reader before in this slot is done.
-            slot.0.store(root.epoch.get(), Release);
+            slot.0.store(words[0], Release);
             fence(SeqCst);
-            if cell.epoch() == root.epoch {
-                return (id, root);
+            if cell.epoch().get() == words[0] {
+                return (id, words);
             }
         }
     }
@@ -151,16 +151,7 @@ mod start {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use llmdb_base::{Lsn, Timestamp, TxnId};
-
     use super::*;
-    use crate::roots::RootState;
-
-    fn root(epoch: u64) -> RootRecord {
-        let state =
-            RootState { txid: TxnId::new(0), timestamp: Timestamp::new(0), lsn: Lsn::new(0), roots: [0; 64] };
-        RootRecord::new(Epoch::new(epoch), 18, state)
-    }
 
     fn held(table: &ReaderTable) -> Vec<u64> {
         let mut held = Vec::new();
@@ -171,10 +162,10 @@ mod tests {
 
     #[test]
     fn readers_hold_the_root_they_found() {
-        let (table, cell) = (ReaderTable::new(), RootCell::new(&root(3)));
+        let (table, cell) = (ReaderTable::new(), EpochCell::new([3, 4]));
         let (first, found) = table.enter(&cell);
-        assert_eq!(found, root(3));
-        cell.store(&root(8));
+        assert_eq!(found, [3, 4]);
+        cell.store([8, 9]);
         let (second, _) = table.enter(&cell);
         assert_eq!(held(&table), [3, 8]);
         table.leave(first);
@@ -185,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_table_grows_with_its_readers() {
-        let (table, cell) = (ReaderTable::new(), RootCell::new(&root(3)));
+        let (table, cell) = (ReaderTable::new(), EpochCell::new([3, 4]));
         let ids: Vec<_> = (0..1000).map(|_| table.enter(&cell).0).collect();
         assert_eq!(held(&table).len(), 1000);
         ids.into_iter().for_each(|id| table.leave(id));

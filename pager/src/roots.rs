@@ -15,6 +15,8 @@ use llmdb_base::{
     },
 };
 
+use crate::readers::{ReaderTable, SlotId};
+
 /// Bytes of tree roots in a state.
 pub const ROOTS_LEN: usize = 64;
 
@@ -90,53 +92,83 @@ impl RootRecord {
 const FIXED_WORDS: usize = 5;
 const WORD_COUNT: usize = FIXED_WORDS + ROOTS_LEN / 8;
 
-/// A [`RootRecord`] that one thread changes while others read it without a lock.
+/// A few words, of which the first is an epoch, that one thread changes while others read them without a lock.
 ///
 /// Invariants:
 /// 1. `version` is odd while the words are being changed. Whoever saw the same even version before and after
 ///    reading the words has read words that belong together.
 /// 2. Word 0, the epoch, never goes down.
 #[derive(Debug)]
-pub(crate) struct RootCell {
+pub(crate) struct EpochCell<const N: usize> {
     version: AtomicU64,
-    words: [AtomicU64; WORD_COUNT],
+    words: [AtomicU64; N],
 }
 
-impl RootCell {
-    pub fn new(root: &RootRecord) -> Self {
-        Self { version: AtomicU64::new(0), words: root.to_words().map(AtomicU64::new) }
+impl<const N: usize> EpochCell<N> {
+    pub fn new(words: [u64; N]) -> Self {
+        Self { version: AtomicU64::new(0), words: words.map(AtomicU64::new) }
     }
 
-    /// The current record. Waits while one is being stored, which takes a few stores.
-    pub fn load(&self) -> RootRecord {
+    /// The current words. Waits while they are being changed, which takes a few stores.
+    pub fn load(&self) -> [u64; N] {
         loop {
             let before = self.version.load(Acquire);
             let words = array::from_fn(|index| self.words[index].load(Relaxed));
             // Orders the words before the second look at the version (1).
             fence(Acquire);
             if before.is_multiple_of(2) && self.version.load(Relaxed) == before {
-                return RootRecord::from_words(words);
+                return words;
             }
             thread::yield_now();
         }
     }
 
-    /// Epoch of the current record, or of the one being stored.
+    /// The current epoch, or the one being stored.
     pub fn epoch(&self) -> Epoch {
         Epoch::new(self.words[0].load(Acquire))
     }
 
-    /// Replaces the record. Callers exclude each other.
-    pub fn store(&self, root: &RootRecord) {
+    /// Replaces the words. Callers exclude each other.
+    pub fn store(&self, words: [u64; N]) {
         let version = self.version.load(Relaxed);
         self.version.store(version + 1, Relaxed);
         // Orders the odd version before the words (1).
         fence(Release);
-        // Release, so that `epoch` followed by a scan of readers sees what was done before.
-        for (cell, word) in self.words.iter().zip(root.to_words()) {
+        for (cell, word) in self.words.iter().zip(words) {
+            // Release: whoever sees the epoch sees what was done before.
             cell.store(word, Release);
         }
         self.version.store(version + 2, Release);
+    }
+}
+
+/// The committed state that readers find.
+#[derive(Debug)]
+pub(crate) struct RootCell(EpochCell<WORD_COUNT>);
+
+impl RootCell {
+    pub fn new(root: &RootRecord) -> Self {
+        Self(EpochCell::new(root.to_words()))
+    }
+
+    pub fn load(&self) -> RootRecord {
+        RootRecord::from_words(self.0.load())
+    }
+
+    pub fn epoch(&self) -> Epoch {
+        self.0.epoch()
+    }
+
+    /// Replaces the state by a later one. Callers exclude each other.
+    pub fn store(&self, root: &RootRecord) {
+        debug_assert!(root.epoch >= self.epoch(), "epochs go up (2)");
+        self.0.store(root.to_words());
+    }
+
+    /// Holds the state in `readers` for as long as the slot is not left.
+    pub fn enter(&self, readers: &ReaderTable) -> (SlotId, RootRecord) {
+        let (slot, words) = readers.enter(&self.0);
+        (slot, RootRecord::from_words(words))
     }
 }
 

@@ -8,12 +8,12 @@ use llmdb_base::{
     codec::{get_u32, get_u64, get_u128},
     plant::{self, Bug},
 };
-use llmdb_engine::{Background, Durability as EngineDurability, Engine, Error, ErrorKind, Options, Snapshot, WriteTxn};
+use llmdb_engine::{
+    Background, Durability as EngineDurability, Engine, Error, ErrorKind, Options, Snapshot, WriteTxn,
+};
 use llmdb_vfs::{Create, Open, Vfs, crash::CrashVfs, read_exact_at};
 
-use crate::{
-    Change, Commit, Durability, End, Failure, RootSlot, Store, Subject, Transaction, store::Show,
-};
+use crate::{Change, Commit, Durability, End, Failure, RootSlot, Store, Subject, Transaction, store::Show};
 
 const DATA_FILE: &str = "sim.llmdb";
 

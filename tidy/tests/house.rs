@@ -26,7 +26,10 @@ fn every_member_stands_in_the_picture() {
     let list = &manifest[start..start + manifest[start..].find(']').expect("the list ends")];
     for member in list.split('"').skip(1).step_by(2) {
         let known = ROOMS.iter().any(|room| room.folder == member) || BESIDE.contains(&member);
-        assert!(known, "{member} is a member of the workspace but not in the picture: add it to tidy/src/lib.rs");
+        assert!(
+            known,
+            "{member} is a member of the workspace but not in the picture: add it to tidy/src/lib.rs"
+        );
     }
 }
 
@@ -55,7 +58,10 @@ fn every_door_is_listed() {
         for path in files(&format!("{}/src", room.folder), ".rs") {
             let opens = read(&path).lines().any(|line| line.starts_with("#![expect(unsafe_code"));
             let name = path.display().to_string();
-            assert!(!opens || listed.contains(&name), "{name} is a door, but docs/unsafe.md does not list it");
+            assert!(
+                !opens || listed.contains(&name),
+                "{name} is a door, but docs/unsafe.md does not list it"
+            );
         }
     }
 }
@@ -73,7 +79,11 @@ fn rooms_say_what_they_do_not_know() {
     for room in ROOMS.iter().filter(|room| root().join(room.folder).join("src/lib.rs").exists()) {
         let text = read(format!("{}/src/lib.rs", room.folder));
         let doc: String = text.lines().take_while(|line| line.starts_with("//!")).collect();
-        assert!(doc.contains("not know"), "{}/src/lib.rs does not say what the room does not know", room.folder);
+        assert!(
+            doc.contains("not know"),
+            "{}/src/lib.rs does not say what the room does not know",
+            room.folder
+        );
     }
 }
 

@@ -38,23 +38,30 @@ impl ReadPages for Prefetching<'_> {
     fn prefetch(&self, child: ChildRef) {
         if let Some(page) = self.pages.raw(child.pgno()) {
             for line in self.lines {
-                hint(page, line * 64);
+                hint(&page[line * 64 % PAGE_SIZE..]);
             }
+        }
+    }
+
+    #[inline]
+    fn prefetch_bytes(&self, bytes: &[u8]) {
+        // No more than a value of a few hundred bytes: the lines behind those come by themselves.
+        for line in bytes.chunks(64).take(self.lines.len().min(5)) {
+            hint(line);
         }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[inline]
-fn hint(page: &PageBytes, offset: usize) {
+fn hint(bytes: &[u8]) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    let line = page[offset % PAGE_SIZE..].as_ptr();
-    // SAFETY: a hint never faults, and `line` points into a page.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
+    // SAFETY: a hint never faults, whatever the address.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().cast()) };
 }
 
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
-fn hint(page: &PageBytes, offset: usize) {
-    std::hint::black_box(page[offset % PAGE_SIZE]);
+fn hint(bytes: &[u8]) {
+    std::hint::black_box(bytes.first());
 }

@@ -19,8 +19,9 @@ use super::{
 /// Where the virtual clock begins: 2030-01-01 UTC.
 const START_US: i64 = 1_893_456_000_000_000;
 
-/// Length of a region of a mapping: larger than any file of a simulation, and cheap to take and give back.
-const REGION_BYTES: u64 = 1 << 32;
+/// Length of a region of a mapping where memory is taken only as it is touched: so long that the table of regions
+/// is short, since every crash state takes a mapping of its own.
+const REGION_BYTES: u64 = 64 << 30;
 
 impl Vfs for CrashVfs {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>> {
@@ -100,7 +101,7 @@ impl Vfs for CrashVfs {
     }
 
     fn map(&self, file: Option<Arc<dyn File>>) -> io::Result<Mapping> {
-        Mapping::heap_of_regions(file, REGION_BYTES)
+        if cfg!(unix) { Mapping::heap_of_regions(file, REGION_BYTES) } else { Mapping::heap(file) }
     }
 
     fn now(&self) -> Timestamp {
