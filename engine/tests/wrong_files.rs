@@ -141,7 +141,6 @@ fn a_folder_in_the_place_of_the_file() {
     disk.create_dir(PATH.as_ref()).unwrap();
     let error = open(&disk).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io, "{error}");
-    assert!(error.to_string().contains(PATH), "{error}");
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
