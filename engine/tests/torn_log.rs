@@ -2,6 +2,12 @@
 //!
 //! A torn end was never acknowledged, and is cut without a word. Damage before it means that acknowledged commits are
 //! missing: the store says where, and opens with what lies before only if it is told to.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking, and its numbers are small"
+)]
 
 mod common;
 

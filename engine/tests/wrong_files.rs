@@ -1,6 +1,12 @@
 //! What lies at the path is not a store, not a whole one, not one of this version, or not ours to write.
 //!
 //! Each gets an error that says what was found and where, and is left as it is.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking, and its numbers are small"
+)]
 #![allow(clippy::disallowed_methods, reason = "the files of the real disk are put there by hand")]
 
 mod common;
