@@ -169,7 +169,6 @@ fn open_error(error: OpenError, path: &Path) -> Error {
     match error {
         Error::NotADatabase(_) => Error::NotADatabase(path.to_owned()),
         Error::Unopenable(what) => Error::Unopenable(format!("{}: {what}", path.display())),
-        Error::Io { what, source } => Error::io(format!("{}: {what}", path.display()), source),
         other => other,
     }
 }

@@ -87,7 +87,7 @@ fn is_missing(vfs: &dyn Vfs, folder: &Path) -> Result<bool> {
     match vfs.list_dir(folder) {
         Ok(names) => Ok(names.is_empty()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(Error::io(format!("list {}", folder.display()), error)),
+        Err(error) => Err(Error::io("list the log", error)),
     }
 }
 

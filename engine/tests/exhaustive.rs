@@ -4,6 +4,12 @@
 //! Each moment is looked at in several ways: with nothing of what was not forced, with all of it, with parts drawn
 //! by chance, and with the page cache intact. Every store found holds the acknowledged commits, and of the one under
 //! way all or nothing; it is sound; and recovering it twice, or being interrupted in it, changes nothing.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking, and its numbers are small"
+)]
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

@@ -2,6 +2,12 @@
 //!
 //! Every read then gives the answer that it gave before, or an error that names the page and the tree; what does not
 //! lie on the page stays readable; a check finds it; and a salvage saves all other rows and lists what it could not.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking, and its numbers are small"
+)]
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

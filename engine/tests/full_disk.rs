@@ -4,6 +4,12 @@
 //! Each call either does what it was asked or says that there is no space, and then has done nothing: the
 //! transaction is gone, readers go on, no acknowledged commit is lost, and once there is space again everything goes
 //! on where it stopped, without opening the store anew.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking, and its numbers are small"
+)]
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

@@ -6,6 +6,12 @@
 //! acknowledged transaction is there, each is there in all its trees or in none, and the store is sound.
 //!
 //! `LLMDB_KILL_ROUNDS` sets the number of kills, 24 if it is not set, and `LLMDB_KILL_SEED` the chance.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking, and its numbers are small"
+)]
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -59,7 +65,8 @@ fn commit(engine: &Engine, thread: u64, number: u64) {
         }
     }
     txn.tree("last").unwrap().put(thread.to_be_bytes(), number.to_be_bytes()).unwrap();
-    let durability = if number % 3 == 0 { Durability::Group { interval_us: 100 } } else { Durability::Sync };
+    let durability =
+        if number.is_multiple_of(3) { Durability::Group { interval_us: 100 } } else { Durability::Sync };
     txn.commit_with(durability).unwrap();
 }
 

@@ -1,5 +1,11 @@
 //! A snapshot is held while the store is overwritten many times: what it shows never changes, the pages that it cannot
 //! see are used again, and when it goes, so does what it held.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking, and its numbers are small"
+)]
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

@@ -1,5 +1,11 @@
 //! The same behaviour on the real disk, by the plainest means of an operating system and by the best ones it has:
 //! without io_uring and without writes past the page cache, every guarantee is kept.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking, and its numbers are small"
+)]
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

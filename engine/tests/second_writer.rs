@@ -1,5 +1,11 @@
 //! Somebody opens a store that is open already, in this process or in another one: the second is refused and told who
 //! holds it, and the lock ends with its holder, however that ends.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking, and its numbers are small"
+)]
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

@@ -3,6 +3,12 @@
 //! There are two generations of two copies each. Any one copy may go, and both of a generation: recovery then starts
 //! from the older checkpoint, with a longer piece of the log, and arrives at the same state. Only when all four
 //! are gone does the store say that it cannot be opened.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking, and its numbers are small"
+)]
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

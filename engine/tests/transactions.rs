@@ -1,4 +1,10 @@
 //! What transactions promise while nothing goes wrong, on a disk in memory. The same on the real disk: `portable.rs`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking, and its numbers are small"
+)]
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

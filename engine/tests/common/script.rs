@@ -147,7 +147,7 @@ impl Script {
         let mut engine = open_with(disk, self.options.clone()).unwrap();
         for step in &self.steps {
             match step {
-                Step::Commit(changes) => drop(commit(&engine, changes).unwrap()),
+                Step::Commit(changes) => commit(&engine, changes).unwrap(),
                 Step::Checkpoint => engine.checkpoint().unwrap(),
                 Step::Reopen => {
                     engine.close().unwrap();
