@@ -11,7 +11,7 @@ use std::{
 
 use common::{Directory, Model, NODE_SLOTS, RUN_SLOTS, Rng, disk::Disk, value};
 use llmdb_base::{
-    ChildRef, Corruption, PageErrorKind, PageResult, Pgno, ReadPages, RunRef, StoreId, WritePages,
+    ChildRef, Corruption, PageErrorKind, PageResult, Pgno, ReadPages, RunRef, StoreId, WritePages, checksum,
 };
 use llmdb_pager::{Access, OpenError, Pager, PagerOptions, Pick, SlotState, Visible};
 
@@ -141,6 +141,26 @@ fn every_flip_in_a_node_or_a_value_is_found() {
             disk.damage(at, 0x40);
         }
     }
+}
+
+#[test]
+fn a_value_with_a_table_that_belongs_to_other_bytes_is_found() {
+    let (disk, model) = store();
+    let pager = open(&disk, Access::ReadOnly, Pick::Newest).unwrap();
+    let guard = pager.begin_read(Visible::Published);
+    let run = Directory::decode(&guard.root().roots).run(&guard, 4).unwrap().unwrap();
+    drop((guard, pager));
+    // As if the run had been written whole, by somebody else: another byte, and its checksum in the table.
+    disk.damage(run.first.offset(), 1);
+    let start = usize::try_from(run.first.offset()).unwrap();
+    let page = &disk.bytes()[start..start + 4096];
+    let checksum = checksum::crc32c(checksum::page_seed(StoreId::new(3), run.first), page);
+    let table = run.first.offset() + run.len.next_multiple_of(4);
+    llmdb_vfs::write_all_at(&*disk.file(), &checksum.to_le_bytes(), table).unwrap();
+    let pager = open(&disk, Access::ReadOnly, Pick::Newest).unwrap();
+    let damage = read_all(&pager, &model);
+    assert_eq!(damage.len(), 3, "one for every way of reading: {damage:?}");
+    assert!(damage.iter().all(|damage| damage.pgno == run.first));
 }
 
 #[test]
