@@ -70,11 +70,7 @@ impl Failure {
 
     /// The system refused something to do with `path`.
     pub fn file(path: &Path, error: &io::Error) -> Self {
-        let (exit, code) = match error.kind() {
-            io::ErrorKind::NotFound => (Exit::Missing, "missing"),
-            io::ErrorKind::StorageFull => (Exit::NoSpace, "no_space"),
-            _ => (Exit::Io, "io"),
-        };
+        let (exit, code) = of_io(error.kind());
         Self { exit, code, message: format!("{}: {error}", path.display()), advice: None }
     }
 
@@ -103,6 +99,16 @@ impl Failure {
     }
 }
 
+/// What an error of the system means to the caller of the program.
+fn of_io(kind: io::ErrorKind) -> (Exit, &'static str) {
+    match kind {
+        io::ErrorKind::NotFound => (Exit::Missing, "missing"),
+        io::ErrorKind::StorageFull => (Exit::NoSpace, "no_space"),
+        io::ErrorKind::BrokenPipe => (Exit::Done, BROKEN_PIPE),
+        _ => (Exit::Io, "io"),
+    }
+}
+
 const BROKEN_PIPE: &str = "broken_pipe";
 
 impl fmt::Display for Failure {
@@ -113,6 +119,14 @@ impl fmt::Display for Failure {
 
 impl From<llmdb::Error> for Failure {
     fn from(error: llmdb::Error) -> Self {
+        let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<io::Error>());
+        if error.kind() == ErrorKind::Io
+            && source.is_some_and(|source| source.kind() == io::ErrorKind::NotFound)
+        {
+            let failure =
+                Self { exit: Exit::Missing, code: "missing", message: error.to_string(), advice: None };
+            return failure.advise("look whether the folder exists");
+        }
         let exit = match error.kind() {
             ErrorKind::Corruption => Exit::Damaged,
             ErrorKind::NotADatabase | ErrorKind::NewerVersion => Exit::NotADatabase,
@@ -137,8 +151,8 @@ impl From<llmdb::Error> for Failure {
 /// Of stdout, stderr and streamed values; files are named with [`Failure::file`].
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        let code = if error.kind() == io::ErrorKind::BrokenPipe { BROKEN_PIPE } else { "io" };
-        Self { exit: Exit::Io, code, message: error.to_string(), advice: None }
+        let (exit, code) = of_io(error.kind());
+        Self { exit, code, message: error.to_string(), advice: None }
     }
 }
 

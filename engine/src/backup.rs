@@ -85,14 +85,14 @@ impl Copy {
     /// Begins a new data file for `to`, which must not exist.
     pub(crate) fn create(vfs: &Arc<dyn Vfs>, to: &Path) -> Result<Self> {
         let places = Places::of(to);
-        if vfs.exists(to).map_err(|error| Error::io(format!("look for {}", to.display()), error))? {
+        if vfs.exists(to).map_err(|error| Error::io("look for the new file", error))? {
             return Err(Error::Misuse(format!("{} exists already", to.display())));
         }
         let mut name = to.as_os_str().to_owned();
         name.push("-new");
         let draft = PathBuf::from(name);
         let file = open_file(&**vfs, &draft, Open { write: true, create: Create::IfMissing, direct: true })?;
-        file.set_len(0).map_err(|error| Error::io(format!("create {}", draft.display()), error))?;
+        file.set_len(0).map_err(|error| Error::io("create the new file", error))?;
         let pager = Pager::create(&**vfs, file, random_id(&**vfs), PagerOptions::default())?;
         let pages = Some(pager.begin_write());
         let catalog = Catalog::empty();
@@ -156,7 +156,7 @@ impl Copy {
             self.vfs.rename(&self.draft, &self.places.data)?;
             self.vfs.sync_dir(&self.places.folder)
         };
-        name().map_err(|error| Error::io(format!("create {}", self.places.data.display()), error))?;
+        name().map_err(|error| Error::io("create the new file", error))?;
         self.finished = true;
         Ok(BackupReport {
             commit: Commit::of(&root),

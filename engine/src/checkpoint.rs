@@ -96,6 +96,19 @@ impl Shared {
         Ok(log.retire(keep_from)?)
     }
 
+    /// Writes damaged meta pages anew: from the other copy, or by a checkpoint where both copies were lost. A full
+    /// disk must not keep a store from being opened; the next checkpoint tries again.
+    pub(crate) fn repair_meta(&self) -> Result<()> {
+        let repaired = self.pager.repair_meta().map_err(Error::from).and_then(|()| self.checkpoint_now());
+        match repaired {
+            Err(error @ Error::NoSpace { .. }) => {
+                log::warn!("the meta pages of {} are not repaired yet: {error}", self.path.display());
+                Ok(())
+            }
+            repaired => repaired,
+        }
+    }
+
     /// The last checkpoint: written to both generations, so that nothing needs the log any more.
     pub(crate) fn close_cleanly(&self) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };

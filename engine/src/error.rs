@@ -3,7 +3,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use llmdb_base::{Corruption, PageError, PageErrorKind};
+use llmdb_base::{Corruption, PAGE_SIZE, PageError, PageErrorKind};
 use llmdb_btree::TreeError;
 use llmdb_pager::OpenError;
 use llmdb_vfs::LockError;
@@ -135,8 +135,15 @@ impl Error {
         }
     }
 
+    /// Wraps a failed call about a name, which has changed nothing. `what` names no path: every disk names it in the
+    /// error itself.
     pub(crate) fn io(what: impl Into<String>, source: io::Error) -> Self {
-        Self::Io { what: what.into(), source }
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::NoSpace { needed_bytes: PAGE_SIZE as u64 }
+            }
+            _ => Self::Io { what: what.into(), source },
+        }
     }
 }
 
@@ -148,7 +155,12 @@ impl fmt::Display for Error {
             Self::BadRecord(what) => write!(f, "a record of the log cannot be applied: {what}"),
             Self::NotADatabase(path) => write!(f, "{} is not an LLMDB data file", path.display()),
             Self::NewerVersion { found } => {
-                write!(f, "the data file has format version {found}, which a later version of LLMDB wrote")
+                let known = llmdb_pager::FORMAT_VERSION;
+                write!(
+                    f,
+                    "the data file has format version {found}, written by a later version of LLMDB; this one knows \
+                     version {known}"
+                )
             }
             Self::Unopenable(what) => write!(f, "the data file cannot be opened: {what}"),
             Self::Io { what, source } => write!(f, "{what}: {source}"),
@@ -250,7 +262,7 @@ impl Error {
     pub(crate) fn from_lock(error: LockError, path: PathBuf) -> Self {
         match error {
             LockError::Held { note } => Self::Locked { path, holder: note },
-            LockError::Io(source) => Self::io(format!("lock {}", path.display()), source),
+            LockError::Io(source) => Self::io("lock", source),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use llmdb_base::{StoreId, sync::Mutex};
-use llmdb_pager::{Access, Pager, PagerOptions, Pick};
+use llmdb_pager::{Access, OpenError, Pager, PagerOptions, Pick};
 use llmdb_vfs::{Create, File, FileLock, LockKind, Open, Vfs};
 use llmdb_wal::{LogOptions, Replay, TailPolicy};
 
@@ -49,11 +49,12 @@ pub(crate) fn open(vfs: Arc<dyn Vfs>, path: &Path, options: Options) -> Result<(
     if fresh {
         create(&vfs, &places)?;
     }
-    let pager = open_pager(&vfs, &places.data, &options)?;
+    let access = if options.read_only { Access::ReadOnly } else { Access::ReadWrite };
+    let pager = open_pager(&vfs, &places.data, &options, access)?;
     let (log, report) = recovery::recover(&vfs, &places.log, &pager, &options)?;
     let shared = shared(vfs, path.to_owned(), pager, Some(log), options, Some(lock));
     if report.needs_checkpoint && !shared.options.read_only {
-        shared.checkpoint_now()?;
+        shared.repair_meta()?;
     }
     Ok((shared, report))
 }
@@ -92,7 +93,7 @@ fn shared(
 }
 
 fn exists(vfs: &dyn Vfs, path: &Path) -> Result<bool> {
-    vfs.exists(path).map_err(|error| Error::io(format!("look for {}", path.display()), error))
+    vfs.exists(path).map_err(|error| Error::io("look for the data file", error))
 }
 
 fn take_lock(vfs: &dyn Vfs, places: &Places, read_only: bool) -> Result<Box<dyn FileLock>> {
@@ -122,12 +123,12 @@ fn create(vfs: &Arc<dyn Vfs>, places: &Places) -> Result<()> {
         vfs.rename(&draft, &places.data)?;
         vfs.sync_dir(&places.folder)
     };
-    rename().map_err(|error| Error::io(format!("create {}", places.data.display()), error))
+    rename().map_err(|error| Error::io("create the data file", error))
 }
 
 fn make_empty(vfs: &Arc<dyn Vfs>, path: &Path, store: StoreId) -> Result<()> {
     let file = open_file(&**vfs, path, Open { write: true, create: Create::IfMissing, direct: true })?;
-    file.set_len(0).map_err(|error| Error::io(format!("create {}", path.display()), error))?;
+    file.set_len(0).map_err(|error| Error::io("create the data file", error))?;
     Pager::create(&**vfs, file, store, PagerOptions::default())?;
     Ok(())
 }
@@ -141,25 +142,35 @@ pub(crate) fn random_id(vfs: &dyn Vfs) -> StoreId {
 pub(crate) fn open_file(vfs: &dyn Vfs, path: &Path, how: Open) -> Result<Arc<dyn File>> {
     vfs.open(path, how).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Error::Missing(path.to_owned()),
-        _ => Error::io(format!("open {}", path.display()), error),
+        _ => Error::io("open", error),
     })
 }
 
 /// Opens the pager of an existing data file.
-pub(crate) fn open_pager(vfs: &Arc<dyn Vfs>, path: &Path, options: &Options) -> Result<Arc<Pager>> {
-    let write = !options.read_only;
+fn open_pager(vfs: &Arc<dyn Vfs>, path: &Path, options: &Options, access: Access) -> Result<Arc<Pager>> {
+    let write = access != Access::ReadOnly;
     let file = open_file(&**vfs, path, Open { write, create: Create::Never, direct: write })?;
-    let access = if write { Access::ReadWrite } else { Access::ReadOnly };
     let pick = match options.start_from {
         StartFrom::Newest => Pick::Newest,
         StartFrom::Older => Pick::Older,
     };
-    Pager::open(&**vfs, file, pager_options(options), access, pick).map_err(|error| {
-        match Error::from(error) {
-            Error::NotADatabase(_) => Error::NotADatabase(path.to_owned()),
-            other => other,
-        }
-    })
+    Pager::open(&**vfs, file, pager_options(options), access, pick).map_err(|error| open_error(error, path))
+}
+
+/// Names the file that could not be opened, and says what can still be done with it.
+fn open_error(error: OpenError, path: &Path) -> Error {
+    let error = match error {
+        OpenError::Corruption(_) => Error::Unopenable(format!(
+            "{error}; it can still be opened for reading only, and salvaged into a new store"
+        )),
+        other => other.into(),
+    };
+    match error {
+        Error::NotADatabase(_) => Error::NotADatabase(path.to_owned()),
+        Error::Unopenable(what) => Error::Unopenable(format!("{}: {what}", path.display())),
+        Error::Io { what, source } => Error::io(format!("{}: {what}", path.display()), source),
+        other => other,
+    }
 }
 
 fn pager_options(options: &Options) -> PagerOptions {
@@ -187,7 +198,11 @@ pub(crate) fn open_replay(
         LogTail::CutAtDamage => TailPolicy::CutAtDamage,
     };
     let from = pager.durable().lsn;
-    Ok(Replay::open(vfs.clone(), folder, pager.store_id(), from, log_options(options), tail)?)
+    let replay = Replay::open(vfs.clone(), folder, pager.store_id(), from, log_options(options), tail);
+    replay.map_err(|error| match Error::from(error) {
+        Error::LogCorruption(what) => Error::LogCorruption(format!("{}: {what}", folder.display())),
+        other => other,
+    })
 }
 
 /// A damaged store, opened as far as it opens.
@@ -198,8 +213,8 @@ pub(crate) struct Damaged {
     _lock: Box<dyn FileLock>,
 }
 
-/// Opens a store for salvage: with the log's tail applied in private memory if that works, else without. No page
-/// of the file is written.
+/// Opens a store for salvage: with the log's tail applied to pages that no checkpoint names, if that works, else
+/// without it. Nothing that either checkpoint or the log holds is changed.
 pub(crate) fn for_salvage(vfs: &Arc<dyn Vfs>, path: &Path, start_from: StartFrom) -> Result<Damaged> {
     if !exists(&**vfs, path)? {
         return Err(Error::Missing(path.to_owned()));
@@ -207,14 +222,15 @@ pub(crate) fn for_salvage(vfs: &Arc<dyn Vfs>, path: &Path, start_from: StartFrom
     let places = Places::of(path);
     let lock = take_lock(&**vfs, &places, false)?;
     let options = Options { create: false, start_from, log_tail: LogTail::CutAtDamage, ..Options::default() };
-    let with_log = open_pager(vfs, path, &options).and_then(|pager| {
-        recovery::recover(vfs, &places.log, &pager, &options)?;
+    let with_log = open_pager(vfs, path, &options, Access::Scratch).and_then(|pager| {
+        // The log is read, not taken into use: that would remove what lies behind damage.
+        recovery::replay(vfs, &places.log, &pager, &options)?;
         Ok(pager)
     });
     match with_log {
         Ok(pager) => Ok(Damaged { pager, log_lost: None, _lock: lock }),
         Err(error) => {
-            let pager = open_pager(vfs, path, &Options { read_only: true, ..options })?;
+            let pager = open_pager(vfs, path, &options, Access::ReadOnly)?;
             Ok(Damaged { pager, log_lost: Some(error.to_string()), _lock: lock })
         }
     }

@@ -1,6 +1,10 @@
 //! Recovery: from the newest valid root, reapply the whole, committed records of the log.
 
-use std::{io::Read, path::Path, sync::Arc};
+use std::{
+    io::{self, Read},
+    path::Path,
+    sync::Arc,
+};
 
 use llmdb_base::{
     Lsn, Timestamp, TreeId, TxnId, WritePages,
@@ -12,7 +16,7 @@ use llmdb_vfs::Vfs;
 use llmdb_wal::{Log, Replay};
 
 use crate::{
-    Error, Options, Result,
+    Error, LogTail, Options, Result,
     catalog::Catalog,
     open::open_replay,
     record::{Op, OpReader},
@@ -41,12 +45,31 @@ pub(crate) fn recover(
     pager: &Arc<Pager>,
     options: &Options,
 ) -> Result<(Log, RecoveryReport)> {
+    let (replay, report) = replay(vfs, folder, pager, options)?;
+    Ok((replay.into_log()?, report))
+}
+
+/// Replays the log over the pager's root, and leaves its files as they are.
+pub(crate) fn replay(
+    vfs: &Arc<dyn Vfs>,
+    folder: &Path,
+    pager: &Arc<Pager>,
+    options: &Options,
+) -> Result<(Replay, RecoveryReport)> {
     let mut replay = open_replay(vfs, folder, pager, options)?;
     let mut report = RecoveryReport { cut_bytes: replay.cut_bytes(), ..RecoveryReport::default() };
     report.damaged_meta_pages =
         pager.meta_report().damaged().map(|slot| format!("{}: {}", slot.pgno, slot.state)).collect();
     report.needs_checkpoint = !report.damaged_meta_pages.is_empty();
     let from = pager.durable().lsn;
+    if options.log_tail == LogTail::Strict && from > pager.older_durable().lsn && is_missing(&**vfs, folder)?
+    {
+        return Err(Error::LogCorruption(format!(
+            "{} is missing, though the store was not closed, and with it the last commits: put it back, or open \
+             with LogTail::CutAtDamage to go on without them",
+            folder.display()
+        )));
+    }
     if replay.end() > from {
         if options.read_only {
             return Err(Error::ReadOnly(
@@ -57,7 +80,16 @@ pub(crate) fn recover(
         report.replayed_bytes = replay.end().get() - from.get();
         log::info!("recovered {} transactions, {} bytes of log", report.replayed_txns, report.replayed_bytes);
     }
-    Ok((replay.into_log()?, report))
+    Ok((replay, report))
+}
+
+/// Whether there is no log. A clean close removes it, after making both generations show the same position.
+fn is_missing(vfs: &dyn Vfs, folder: &Path) -> Result<bool> {
+    match vfs.list_dir(folder) {
+        Ok(names) => Ok(names.is_empty()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(Error::io(format!("list {}", folder.display()), error)),
+    }
 }
 
 /// Applies every record in one page transaction: a page is copied once however many records touch it.

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, path::Path, sync::Arc};
 
-use llmdb_base::Pgno;
+use llmdb_base::{Pgno, TreeId};
 use llmdb_btree::{Loader, Tree, Value};
 use llmdb_pager::{ReadGuard, Visible};
 use llmdb_vfs::{OsVfs, Vfs};
@@ -129,7 +129,7 @@ fn save_tree(
     tree.salvage(
         guard,
         &mut |key, value| {
-            if let Err(error) = verify(guard, &value) {
+            if let Err(error) = verify(guard, tree.id, &value) {
                 lost.borrow_mut().push(unreadable(name, key, first_page(&value), error.to_string()));
                 return;
             }
@@ -142,8 +142,8 @@ fn save_tree(
     failed.map_or_else(|| copy.end_tree(sink, name), Err)
 }
 
-fn verify(guard: &ReadGuard, value: &Value<'_>) -> Result<()> {
-    crate::tree_ref::bytes(guard, value).map(|_| ())
+fn verify(guard: &ReadGuard, tree: TreeId, value: &Value<'_>) -> Result<()> {
+    crate::tree_ref::bytes(guard, tree, value).map(|_| ())
 }
 
 fn first_page(value: &Value<'_>) -> Pgno {

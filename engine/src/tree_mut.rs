@@ -102,7 +102,7 @@ impl<'t, 'db> TreeMut<'t, 'db> {
         if key.len() > KEY_LEN_MAX {
             return Ok(false);
         }
-        self.txn.change(|txn| {
+        self.txn.remove(|txn| {
             txn.log(&Op::Delete { tree: id, key }, &[])?;
             let (pages, tree) = txn.parts(index);
             Ok(tree.remove(pages, key)?)
@@ -146,7 +146,7 @@ impl<'t, 'db> TreeMut<'t, 'db> {
 
     fn delete_between(&mut self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Result<u64> {
         let (index, id) = (self.index, self.id());
-        self.txn.change(|txn| {
+        self.txn.remove(|txn| {
             txn.log(&Op::DeleteRange { tree: id, from, to }, &[])?;
             let (pages, tree) = txn.parts(index);
             Ok(tree.remove_range(pages, from, to)?)

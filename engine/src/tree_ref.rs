@@ -5,7 +5,7 @@ use std::{
     ops::{Bound, RangeBounds},
 };
 
-use llmdb_base::ReadPages;
+use llmdb_base::{ReadPages, TreeId};
 use llmdb_btree::{Tree, Value};
 use llmdb_pager::ReadGuard;
 
@@ -48,7 +48,10 @@ impl<'s, P: ReadPages> TreeRef<'s, P> {
     /// # Errors
     /// [`Error::Corruption`] naming the page and the tree; [`Error::Io`].
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<&'s [u8]>> {
-        self.tree.get(self.pages, key.as_ref())?.map(|value| bytes(self.pages, &value)).transpose()
+        self.tree
+            .get(self.pages, key.as_ref())?
+            .map(|value| bytes(self.pages, self.tree.id, &value))
+            .transpose()
     }
 
     /// Whether `key` is there. A long value is not read.
@@ -65,7 +68,7 @@ impl<'s, P: ReadPages> TreeRef<'s, P> {
     /// As [`TreeRef::get`].
     pub fn get_reader(&self, key: impl AsRef<[u8]>) -> Result<Option<ValueReader<'s, P>>> {
         let value = self.tree.get(self.pages, key.as_ref())?;
-        Ok(value.map(|value| ValueReader { pages: self.pages, value, offset: 0 }))
+        Ok(value.map(|value| ValueReader { pages: self.pages, tree: self.tree.id, value, offset: 0 }))
     }
 
     /// The values of many keys, in their order. Faster than one by one: the descents are interleaved, so that
@@ -76,7 +79,10 @@ impl<'s, P: ReadPages> TreeRef<'s, P> {
     pub fn multi_get(&self, keys: &[&[u8]]) -> Result<Vec<Option<&'s [u8]>>> {
         let mut found = vec![None; keys.len()];
         self.tree.multi_get(self.pages, keys, &mut found)?;
-        found.into_iter().map(|value| value.map(|value| bytes(self.pages, &value)).transpose()).collect()
+        found
+            .into_iter()
+            .map(|value| value.map(|value| bytes(self.pages, self.tree.id, &value)).transpose())
+            .collect()
     }
 
     /// The rows in `range`, in order, from both ends.
@@ -109,13 +115,14 @@ impl<'s, P: ReadPages> TreeRef<'s, P> {
 
     /// A cursor, not yet at any row.
     pub fn cursor(&self) -> Cursor<'s, P> {
-        Cursor { pages: self.pages, inner: self.tree.cursor(self.pages) }
+        Cursor { pages: self.pages, tree: self.tree.id, inner: self.tree.cursor(self.pages) }
     }
 }
 
 /// A position in a tree that moves both ways. Copies and allocates nothing.
 pub struct Cursor<'s, P: ReadPages = ReadGuard> {
     pages: &'s P,
+    tree: TreeId,
     inner: llmdb_btree::Cursor<'s, P>,
 }
 
@@ -129,7 +136,7 @@ impl<'s, P: ReadPages> Cursor<'s, P> {
     /// [`Error::Corruption`], [`Error::Io`]; so do the others.
     pub fn first(&mut self) -> Result<Option<Row<'s>>> {
         let entry = self.inner.first()?;
-        row(self.pages, entry)
+        row(self.pages, self.tree, entry)
     }
 
     /// Moves to the last row.
@@ -138,7 +145,7 @@ impl<'s, P: ReadPages> Cursor<'s, P> {
     /// As [`Cursor::first`].
     pub fn last(&mut self) -> Result<Option<Row<'s>>> {
         let entry = self.inner.seek_last()?;
-        row(self.pages, entry)
+        row(self.pages, self.tree, entry)
     }
 
     /// Moves to the first row whose key is `key` or greater.
@@ -147,7 +154,7 @@ impl<'s, P: ReadPages> Cursor<'s, P> {
     /// As [`Cursor::first`].
     pub fn seek(&mut self, key: impl AsRef<[u8]>) -> Result<Option<Row<'s>>> {
         let entry = self.inner.seek(key.as_ref())?;
-        row(self.pages, entry)
+        row(self.pages, self.tree, entry)
     }
 
     /// Moves to the next row; from the start, to the first.
@@ -157,7 +164,7 @@ impl<'s, P: ReadPages> Cursor<'s, P> {
     #[expect(clippy::should_implement_trait, reason = "a cursor moves both ways and is not an iterator")]
     pub fn next(&mut self) -> Result<Option<Row<'s>>> {
         let entry = self.inner.next()?;
-        row(self.pages, entry)
+        row(self.pages, self.tree, entry)
     }
 
     /// Moves to the row before; from the start, to the last.
@@ -166,13 +173,14 @@ impl<'s, P: ReadPages> Cursor<'s, P> {
     /// As [`Cursor::first`].
     pub fn prev(&mut self) -> Result<Option<Row<'s>>> {
         let entry = self.inner.prev()?;
-        row(self.pages, entry)
+        row(self.pages, self.tree, entry)
     }
 }
 
 /// Rows in the order of their keys, from both ends. Copies and allocates nothing per step.
 pub struct Range<'s, P: ReadPages = ReadGuard> {
     pages: &'s P,
+    tree: TreeId,
     inner: llmdb_btree::Range<'s, P>,
 }
 
@@ -181,14 +189,14 @@ impl<'s, P: ReadPages> Iterator for Range<'s, P> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let entry = self.inner.next()?;
-        Some(resolve(self.pages, entry))
+        Some(resolve(self.pages, self.tree, entry))
     }
 }
 
 impl<P: ReadPages> DoubleEndedIterator for Range<'_, P> {
     fn next_back(&mut self) -> Option<Self::Item> {
         let entry = self.inner.next_back()?;
-        Some(resolve(self.pages, entry))
+        Some(resolve(self.pages, self.tree, entry))
     }
 }
 
@@ -196,6 +204,7 @@ impl<P: ReadPages> DoubleEndedIterator for Range<'_, P> {
 #[derive(Debug)]
 pub struct ValueReader<'s, P = ReadGuard> {
     pages: &'s P,
+    tree: TreeId,
     value: Value<'s>,
     offset: u64,
 }
@@ -222,7 +231,10 @@ impl<P: ReadPages> Read for ValueReader<'_, P> {
                 &bytes[start..start + want]
             }
             Value::Run(_) if want == 0 => &[],
-            Value::Run(run) => self.pages.run_part(run, self.offset, want).map_err(io::Error::other)?,
+            Value::Run(run) => {
+                let part = self.pages.run_part(run, self.offset, want);
+                part.map_err(|error| io::Error::other(Error::from(error.in_tree(self.tree))))?
+            }
         };
         buf[..piece.len()].copy_from_slice(piece);
         self.offset += piece.len() as u64;
@@ -230,24 +242,29 @@ impl<P: ReadPages> Read for ValueReader<'_, P> {
     }
 }
 
-/// The bytes of a value, wherever they are.
-pub(crate) fn bytes<'s, P: ReadPages>(pages: &'s P, value: &Value<'s>) -> Result<&'s [u8]> {
+/// The bytes of a value of `tree`, wherever they are.
+pub(crate) fn bytes<'s, P: ReadPages>(pages: &'s P, tree: TreeId, value: &Value<'s>) -> Result<&'s [u8]> {
     match value {
         Value::Inline(bytes) => Ok(bytes),
-        Value::Run(run) => Ok(pages.run(run)?),
+        Value::Run(run) => Ok(pages.run(run).map_err(|error| error.in_tree(tree))?),
     }
 }
 
-fn row<'s, P: ReadPages>(pages: &'s P, entry: Option<(&'s [u8], Value<'s>)>) -> Result<Option<Row<'s>>> {
-    entry.map(|(key, value)| Ok((key, bytes(pages, &value)?))).transpose()
+fn row<'s, P: ReadPages>(
+    pages: &'s P,
+    tree: TreeId,
+    entry: Option<(&'s [u8], Value<'s>)>,
+) -> Result<Option<Row<'s>>> {
+    entry.map(|(key, value)| Ok((key, bytes(pages, tree, &value)?))).transpose()
 }
 
 fn resolve<'s, P: ReadPages>(
     pages: &'s P,
+    tree: TreeId,
     entry: std::result::Result<(&'s [u8], Value<'s>), llmdb_btree::TreeError>,
 ) -> Result<Row<'s>> {
     let (key, value) = entry.map_err(Error::from)?;
-    Ok((key, bytes(pages, &value)?))
+    Ok((key, bytes(pages, tree, &value)?))
 }
 
 pub(crate) fn range_over<'s, P: ReadPages>(
@@ -256,7 +273,7 @@ pub(crate) fn range_over<'s, P: ReadPages>(
     from: Bound<&[u8]>,
     to: Bound<&[u8]>,
 ) -> Result<Range<'s, P>> {
-    Ok(Range { pages, inner: tree.range(pages, from, to)? })
+    Ok(Range { pages, tree: tree.id, inner: tree.range(pages, from, to)? })
 }
 
 pub(crate) fn borrow_bounds<'a, K: AsRef<[u8]> + 'a>(

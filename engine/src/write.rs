@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use llmdb_base::{ReadPages, TxnId};
 use llmdb_btree::Tree;
-use llmdb_pager::{PageTxn, RootState};
+use llmdb_pager::{PageTxn, Reserve, RootState};
 use llmdb_wal::RecordWriter;
 
 use crate::{
@@ -110,7 +110,7 @@ impl<'db> WriteTxn<'db> {
     pub fn drop_tree(&mut self, name: &str) -> Result<bool> {
         let Some(index) = self.find(name)? else { return Ok(false) };
         let tree = self.trees[index].tree.id;
-        self.change(|txn| {
+        self.remove(|txn| {
             txn.log(&Op::DropTree { tree, name }, &[])?;
             txn.trees[index].tree.clear(&mut txn.pages)?;
             txn.trees.swap_remove(index);
@@ -256,6 +256,8 @@ impl<'db> WriteTxn<'db> {
     }
 
     fn store_trees(&mut self) -> Result<()> {
+        // A page or two: the end of a transaction that makes space must not fail for want of them.
+        self.pages.set_reserve(Reserve::Shared);
         for open in self.trees.iter().filter(|open| open.tree != open.stored) {
             self.catalog.set(&mut self.pages, &open.name, &open.tree)?;
         }
@@ -293,6 +295,14 @@ impl<'db> WriteTxn<'db> {
         result
     }
 
+    /// The same for a change that makes space, which must succeed on a full disk.
+    pub(crate) fn remove<T>(&mut self, change: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.pages.set_reserve(Reserve::Shared);
+        let result = self.change(change);
+        self.pages.set_reserve(Reserve::Kept);
+        result
+    }
+
     /// Appends an operation to the transaction's record, beginning it if this is the first.
     pub(crate) fn log(&mut self, op: &Op<'_>, value: &[u8]) -> Result<()> {
         let Some(log) = &self.shared.log else { return Ok(()) };
@@ -321,8 +331,9 @@ impl<'db> WriteTxn<'db> {
     }
 
     pub(crate) fn read(&self, index: usize, key: &[u8]) -> Result<Option<&[u8]>> {
-        let value = self.trees[index].tree.get(&self.pages, key)?;
-        value.map(|value| crate::tree_ref::bytes(&self.pages, &value)).transpose()
+        let tree = &self.trees[index].tree;
+        let value = tree.get(&self.pages, key)?;
+        value.map(|value| crate::tree_ref::bytes(&self.pages, tree.id, &value)).transpose()
     }
 
     /// The pages and the tree at `index`.

@@ -7,8 +7,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use common::{Directory, Model, NODE_SLOTS, RUN_SLOTS, disk::Disk};
 use llmdb_base::{PageErrorKind, StoreId};
-use llmdb_pager::{Access, Checkpoint, PageTxn, Pager, PagerOptions, Pick, ReadGuard, Savepoint, Visible};
-use llmdb_vfs::{MemoryVfs, Vfs};
+use llmdb_pager::{
+    Access, Checkpoint, PageTxn, Pager, PagerOptions, Pick, ReadGuard, RootRecord, Savepoint, Visible,
+};
+use llmdb_vfs::{Create, File, MemoryVfs, Open, OsVfs, Vfs};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -21,7 +23,7 @@ enum Op {
     Rollback(usize),
     Commit,
     Abort,
-    Publish,
+    Publish(usize),
     Read(bool),
     Leave(usize),
     BeginCheckpoint,
@@ -48,7 +50,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0..4usize).prop_map(Op::Rollback),
         8 => Just(Op::Commit),
         1 => Just(Op::Abort),
-        4 => Just(Op::Publish),
+        5 => (0..4usize).prop_map(Op::Publish),
         3 => any::<bool>().prop_map(Op::Read),
         3 => (0..4usize).prop_map(Op::Leave),
         3 => Just(Op::BeginCheckpoint),
@@ -60,8 +62,41 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// Where the pages are.
+enum Place {
+    Memory,
+    Disk(Disk),
+    /// A file of the operating system, mapped.
+    System(OsVfs, tempfile::TempDir),
+}
+
+impl Place {
+    fn system() -> Self {
+        Self::System(OsVfs::new(), tempfile::tempdir().unwrap())
+    }
+
+    fn vfs(&self) -> Box<dyn Vfs> {
+        match self {
+            Self::Memory => Box::new(MemoryVfs::default()),
+            Self::Disk(disk) => Box::new(disk.clone()),
+            Self::System(..) => Box::new(OsVfs::new()),
+        }
+    }
+
+    fn file(&self) -> Option<Arc<dyn File>> {
+        match self {
+            Self::Memory => None,
+            Self::Disk(disk) => Some(disk.file()),
+            Self::System(vfs, folder) => {
+                let how = Open { write: true, create: Create::IfMissing, direct: true };
+                Some(vfs.open(&folder.path().join("data"), how).unwrap())
+            }
+        }
+    }
+}
+
 struct World {
-    disk: Option<Disk>,
+    place: Place,
     options: PagerOptions,
     pager: Arc<Pager>,
     txn: Option<(PageTxn, Directory, Model)>,
@@ -72,19 +107,21 @@ struct World {
     durable: Model,
     older: Model,
     checkpoint: Option<(Checkpoint, Model)>,
+    /// Committed states that later calls may publish.
+    unpublished: Vec<(RootRecord, Model)>,
     txid: u64,
 }
 
 impl World {
-    fn new(options: PagerOptions, on_disk: bool) -> Self {
-        let disk = on_disk.then(Disk::default);
-        let pager = match &disk {
-            Some(disk) => Pager::create(disk, disk.file(), StoreId::new(9), options).unwrap(),
-            None => Pager::in_memory(&MemoryVfs::default() as &dyn Vfs, options).unwrap(),
+    fn new(options: PagerOptions, place: Place) -> Self {
+        let vfs = place.vfs();
+        let pager = match place.file() {
+            Some(file) => Pager::create(&*vfs, file, StoreId::new(9), options).unwrap(),
+            None => Pager::in_memory(&*vfs, options).unwrap(),
         };
         let empty = Model::default;
         Self {
-            disk,
+            place,
             options,
             pager,
             txn: None,
@@ -95,6 +132,7 @@ impl World {
             durable: empty(),
             older: empty(),
             checkpoint: None,
+            unpublished: Vec::new(),
             txid: 0,
         }
     }
@@ -129,9 +167,12 @@ impl World {
             Op::Rollback(back) => self.roll_back(back),
             Op::Commit => self.commit(),
             Op::Abort => self.abort(),
-            Op::Publish => {
-                self.pager.publish(&self.pager.tip());
-                self.published = self.tip.clone();
+            Op::Publish(back) => {
+                if let Some(index) = self.unpublished.len().checked_sub(back + 1) {
+                    let (root, model) = self.unpublished.drain(..=index).next_back().expect("one at least");
+                    self.pager.publish(&root);
+                    self.published = model;
+                }
             }
             Op::Read(tip) => {
                 let visible = if tip { Visible::Tip } else { Visible::Published };
@@ -145,7 +186,7 @@ impl World {
             }
             Op::BeginCheckpoint => {
                 self.abort();
-                if self.disk.is_some() && self.checkpoint.is_none() {
+                if self.has_file() && self.checkpoint.is_none() {
                     self.checkpoint = Some((self.pager.begin_checkpoint().unwrap(), self.tip.clone()));
                 }
             }
@@ -164,7 +205,7 @@ impl World {
             Op::Reopen(older) => self.reopen(if older { Pick::Older } else { Pick::Newest }),
             Op::CloseClean => {
                 self.abort();
-                if self.disk.is_some() {
+                if self.has_file() {
                     self.checkpoint = None;
                     self.pager.begin_checkpoint().unwrap().finish_clean().unwrap();
                     self.older = self.tip.clone();
@@ -174,6 +215,10 @@ impl World {
             }
         }
         self.check();
+    }
+
+    fn has_file(&self) -> bool {
+        !matches!(self.place, Place::Memory)
     }
 
     fn txn(&mut self) -> (&mut PageTxn, &mut Directory, &mut Model) {
@@ -201,6 +246,7 @@ impl World {
             self.txid += 1;
             let root = txn.commit(directory.state(self.txid));
             assert_eq!(self.pager.tip(), root);
+            self.unpublished.push((root, model.clone()));
             self.tip = model;
         }
     }
@@ -213,13 +259,14 @@ impl World {
     }
 
     fn reopen(&mut self, pick: Pick) {
-        let Some(disk) = self.disk.clone() else { return };
+        let Some(file) = self.place.file() else { return };
         self.abort();
         self.checkpoint = None;
         self.readers.clear();
+        self.unpublished.clear();
         assert_eq!(Arc::strong_count(&self.pager), 1);
         self.pager = Pager::in_memory(&MemoryVfs::default(), self.options).unwrap();
-        self.pager = Pager::open(&disk, disk.file(), self.options, Access::ReadWrite, pick).unwrap();
+        self.pager = Pager::open(&*self.place.vfs(), file, self.options, Access::ReadWrite, pick).unwrap();
         assert_eq!(self.pager.map_damage(), None);
         if pick == Pick::Older {
             self.durable = self.older.clone();
@@ -260,8 +307,8 @@ impl World {
     }
 }
 
-fn history(options: PagerOptions, on_disk: bool, ops: &[Op]) {
-    let mut world = World::new(options, on_disk);
+fn history(options: PagerOptions, place: Place, ops: &[Op]) {
+    let mut world = World::new(options, place);
     for op in ops {
         world.run(op);
     }
@@ -269,15 +316,15 @@ fn history(options: PagerOptions, on_disk: bool, ops: &[Op]) {
     world.abort();
     world.readers.clear();
     world.checkpoint = None;
-    world.run(&Op::Publish);
-    if world.disk.is_some() {
+    world.run(&Op::Publish(0));
+    if world.has_file() {
         world.pager.begin_checkpoint().unwrap().finish().unwrap();
         world.pager.begin_checkpoint().unwrap().finish().unwrap();
     }
     world.pager.publish(&world.pager.tip());
     drop(world.pager.begin_write());
     let held = world.pager.stats().held_pages;
-    assert!(held <= if world.disk.is_some() { 3 } else { 0 }, "{held} pages are held by nobody");
+    assert!(held <= if world.has_file() { 3 } else { 0 }, "{held} pages are held by nobody");
 }
 
 proptest! {
@@ -285,17 +332,27 @@ proptest! {
 
     #[test]
     fn on_disk(ops in prop::collection::vec(op(), 1..120)) {
-        history(PagerOptions::default(), true, &ops);
+        history(PagerOptions::default(), Place::Disk(Disk::default()), &ops);
     }
 
     #[test]
     fn on_disk_with_little_memory(ops in prop::collection::vec(op(), 1..120)) {
-        history(PagerOptions { private_bytes_max: 16 << 10, ..PagerOptions::default() }, true, &ops);
+        history(PagerOptions { private_bytes_max: 16 << 10, ..PagerOptions::default() }, Place::Disk(Disk::default()), &ops);
     }
 
     #[test]
     fn in_memory(ops in prop::collection::vec(op(), 1..120)) {
-        history(PagerOptions::default(), false, &ops);
+        history(PagerOptions::default(), Place::Memory, &ops);
+    }
+}
+
+proptest! {
+    // Syncs of a real disk take their time.
+    #![proptest_config(ProptestConfig { cases: 30, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn mapped(ops in prop::collection::vec(op(), 1..80), private_bytes_max in prop_oneof![Just(16 << 10), Just(256 << 20)]) {
+        history(PagerOptions { private_bytes_max, ..PagerOptions::default() }, Place::system(), &ops);
     }
 }
 

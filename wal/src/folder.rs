@@ -8,7 +8,7 @@ use std::{
 };
 
 use llmdb_base::Lsn;
-use llmdb_vfs::{Create, File, Open, Vfs};
+use llmdb_vfs::{BLOCK_SIZE, Create, File, Open, Vfs};
 
 use crate::{LogError, LogResult};
 
@@ -77,12 +77,12 @@ impl Folder {
         let path = self.path_of(name);
         self.vfs
             .open(&path, Open { write, create, direct: true })
-            .map_err(|error| self.error("open", &path, error))
+            .map_err(|error| self.refusal("open", &path, error))
     }
 
     pub(crate) fn rename(&self, from: Name, to: Name) -> LogResult<()> {
         let (from, to) = (self.path_of(from), self.path_of(to));
-        self.vfs.rename(&from, &to).map_err(|error| self.error("rename", &from, error))
+        self.vfs.rename(&from, &to).map_err(|error| self.refusal("rename", &from, error))
     }
 
     /// Removes a file; one that is gone already is fine.
@@ -101,7 +101,7 @@ impl Folder {
 
     /// Makes the folder; its own name is durable after [`Folder::sync_parent`].
     pub(crate) fn create(&self) -> LogResult<()> {
-        self.vfs.create_dir(&self.path).map_err(|error| self.error("create the folder", &self.path, error))
+        self.vfs.create_dir(&self.path).map_err(|error| self.refusal("create the folder", &self.path, error))
     }
 
     pub(crate) fn sync_parent(&self) -> LogResult<()> {
@@ -125,6 +125,16 @@ impl Folder {
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
             Err(error) => Err(self.error("remove the folder", &self.path, error)),
             Ok(()) => self.sync_parent(),
+        }
+    }
+
+    /// As [`Folder::error`], for calls that change nothing if there is no space for a name.
+    fn refusal(&self, what: &str, path: &Path, error: io::Error) -> LogError {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                LogError::NoSpace { needed_bytes: BLOCK_SIZE as u64 }
+            }
+            _ => self.error(what, path, error),
         }
     }
 

@@ -7,7 +7,7 @@ mod common;
 
 use std::sync::{Arc, Mutex};
 
-use common::{Place, SMALL, append, read_all, record};
+use common::{Place, SMALL, append, cached::Cached, read_all, record};
 use llmdb_base::Lsn;
 use llmdb_vfs::{
     Vfs,
@@ -159,6 +159,62 @@ fn generation_after_generation() {
             disk = if chooser.coin() { disk.process_crash(&mut chooser) } else { disk.crash(&mut chooser) };
         }
         model.check(&place(&disk), &format!("seed {seed}, at the end"));
+    }
+}
+
+/// Kills the process at any call, recovers, and cuts the power at once.
+fn killed_and_then_without_power(seed: u64, on_disk: fn(&CrashVfs) -> Place) {
+    let disk = CrashVfs::new(seed);
+    on(&disk);
+    let model = Shared::default();
+    let (seen, states) = (Arc::clone(&model), Mutex::new(Chooser::new(seed)));
+    disk.observe(Some(Arc::new(move |disk, op| {
+        let mut chooser = states.lock().unwrap();
+        let model = seen.lock().unwrap().clone();
+        let context = format!("seed {seed}, call {} ({:?} {})", op.index, op.kind, op.path.display());
+        let killed = disk.process_crash(&mut chooser);
+        let (model, log) = model.check(&on_disk(&killed), &context);
+        drop(log);
+        model.check(&on_disk(&killed.crash(&mut chooser)), &context);
+    })));
+    let log = on_disk(&disk).create();
+    run(&log, &model, &mut Chooser::new(seed), 30);
+}
+
+#[test]
+fn what_was_found_after_a_kill_cannot_be_taken_back() {
+    for seed in 0..20 {
+        killed_and_then_without_power(seed, place);
+        killed_and_then_without_power(seed, |disk| Place {
+            vfs: Arc::new(Cached(disk.clone())),
+            ..place(disk)
+        });
+    }
+}
+
+#[test]
+fn a_crash_after_a_cut_does_not_bring_back_what_was_cut() {
+    for seed in 0..10 {
+        let disk = CrashVfs::new(seed);
+        let place = on(&disk);
+        let log = place.create();
+        for number in 0..30 {
+            common::commit(&log, &record(number, 5_000));
+        }
+        drop(log);
+        let segments = place.segments();
+        disk.flip_bit(&place.dir.join(&segments[1]), 30_000, 3).unwrap();
+        let replay = place.open(Lsn::new(0), TailPolicy::CutAtDamage).unwrap();
+        let kept = replay.record_count();
+        let log = replay.into_log().unwrap();
+        append(&log, b"more").unwrap();
+        let states = Mutex::new(Chooser::new(seed));
+        disk.observe(Some(Arc::new(move |disk, _| {
+            let found = self::place(&disk.crash(&mut states.lock().unwrap()));
+            let (records, _) = found.replay(Lsn::new(0));
+            assert!(records.len() as u64 == kept || records[records.len() - 1] == b"more");
+        })));
+        log.sync_to(log.appended()).unwrap();
     }
 }
 

@@ -46,6 +46,21 @@ pub enum Ending {
     Interrupted,
 }
 
+/// A transaction being filled.
+struct Batch<'db> {
+    txn: Option<WriteTxn<'db>>,
+    rows: u64,
+    bytes: u64,
+}
+
+/// What became of the next row.
+enum Step {
+    Stored,
+    LeftOut(String),
+    Bad(String),
+    End(Ending),
+}
+
 /// What an import did.
 #[derive(Debug)]
 pub struct Outcome {
@@ -64,7 +79,7 @@ impl Outcome {
     }
 }
 
-impl Import<'_> {
+impl<'a> Import<'a> {
     /// Stores what the source gives, beginning at `start`, until it ends or somebody asks to stop.
     pub fn run(&self, source: &mut dyn Source, start: Position) -> Result<Outcome, Failure> {
         let mut outcome =
@@ -84,65 +99,86 @@ impl Import<'_> {
         held: &mut Option<Row>,
         outcome: &mut Outcome,
     ) -> Result<(), Failure> {
-        let mut txn = self.db.begin_write()?;
-        let (mut rows, mut bytes) = (0, 0);
-        let mut bad = None;
+        let mut batch = Batch { txn: None, rows: 0, bytes: 0 };
+        let mut refused = None;
         outcome.ending = loop {
             if self.stop.is_asked() {
                 break Ending::Interrupted;
             }
-            if rows >= self.batches.rows_max || bytes >= self.batches.bytes_max {
+            if batch.rows >= self.batches.rows_max || batch.bytes >= self.batches.bytes_max {
                 break Ending::Full;
             }
-            let next = held.take().map_or_else(|| source.next(), |row| Ok(Next::Row(row)))?;
-            let taken = match next {
-                Next::End => break Ending::Finished,
-                Next::Bad(why) => Err(why),
-                Next::LeftOut(why) => {
+            match self.step(source, held, &mut batch)? {
+                Step::Stored => outcome.position.rows += 1,
+                Step::LeftOut(why) => {
                     (self.report)(&format!("left out {why}"));
                     outcome.left_out += 1;
-                    continue;
                 }
-                Next::Row(row) if rows > 0 && row.value.len() > OWN_BATCH_BYTES => {
-                    *held = Some(row);
-                    break Ending::Full;
-                }
-                Next::Row(row) => {
-                    let len = row.key.len() as u64 + row.value.len();
-                    let stored = self.store(&mut txn, row)?;
-                    if stored.is_err() && txn_is_spent(rows) {
-                        // Only a streamed file fails inside the transaction, and then it was alone in it.
-                        txn.abort();
-                        txn = self.db.begin_write()?;
-                    }
-                    stored.map(|()| len)
-                }
-            };
-            match taken {
-                Ok(len) => {
-                    (rows, bytes) = (rows + 1, bytes + len);
-                    outcome.position.rows += 1;
-                }
-                Err(why) if self.skip_bad => {
+                Step::Bad(why) if self.skip_bad => {
                     (self.report)(&format!("skipped {why}"));
                     outcome.position.bad += 1;
                 }
-                Err(why) => {
-                    bad = Some(why);
+                // The position stays before it, so that a resumed import meets it again.
+                Step::Bad(why) => {
+                    refused = Some(why);
                     break Ending::Interrupted;
                 }
+                Step::End(ending) => break ending,
             }
             outcome.position.place = source.place();
         };
         outcome.position.done = outcome.ending == Ending::Finished;
-        self.commit(txn, outcome)?;
-        outcome.rows += rows;
-        outcome.bytes += bytes;
-        outcome.batches += u64::from(rows > 0);
-        bad.map_or(Ok(()), |why| Err(self.refuse(&why, outcome)))
+        self.commit(batch.txn.take(), outcome)?;
+        outcome.rows += batch.rows;
+        outcome.bytes += batch.bytes;
+        outcome.batches += u64::from(batch.rows > 0);
+        refused.map_or(Ok(()), |why| Err(self.refuse(&why, outcome)))
     }
 
-    fn commit(&self, mut txn: WriteTxn<'_>, outcome: &Outcome) -> Result<(), Failure> {
+    /// Takes the next row into the batch, if it belongs there.
+    fn step(
+        &self,
+        source: &mut dyn Source,
+        held: &mut Option<Row>,
+        batch: &mut Batch<'a>,
+    ) -> Result<Step, Failure> {
+        let row = match held.take().map_or_else(|| source.next(), |row| Ok(Next::Row(row)))? {
+            Next::Row(row) => row,
+            Next::Bad(why) => return Ok(Step::Bad(why)),
+            Next::LeftOut(why) => return Ok(Step::LeftOut(why)),
+            Next::End => return Ok(Step::End(Ending::Finished)),
+        };
+        if batch.rows > 0 && row.value.len() > OWN_BATCH_BYTES {
+            *held = Some(row);
+            return Ok(Step::End(Ending::Full));
+        }
+        let len = row.key.len() as u64 + row.value.len();
+        let alone = batch.rows == 0;
+        let txn = match &mut batch.txn {
+            Some(txn) => txn,
+            none => none.insert(self.db.begin_write()?),
+        };
+        match self.store(txn, row)? {
+            Ok(()) => {
+                (batch.rows, batch.bytes) = (batch.rows + 1, batch.bytes + len);
+                Ok(Step::Stored)
+            }
+            Err(why) => {
+                if alone {
+                    // A streamed file that fails half-way leaves a transaction that can only be aborted; it was
+                    // alone in it.
+                    batch.txn = None;
+                }
+                Ok(Step::Bad(why))
+            }
+        }
+    }
+
+    fn commit(&self, txn: Option<WriteTxn<'_>>, outcome: &Outcome) -> Result<(), Failure> {
+        let mut txn = match txn {
+            Some(txn) => txn,
+            None => self.db.begin_write()?,
+        };
         if let Some((key, identity)) = self.record {
             txn.tree(IMPORT_TREE)?.put(key, outcome.position.encode(identity))?;
         }
@@ -193,11 +229,6 @@ impl Import<'_> {
             Err(error) => watched.error.map_or_else(|| Err(error.into()), |error| bad(&error)),
         }
     }
-}
-
-/// Whether a row that failed while it was stored was the first of its transaction.
-fn txn_is_spent(rows: u64) -> bool {
-    rows == 0
 }
 
 /// Remembers whether reading failed, so that the blame does not fall on the database.

@@ -1,8 +1,11 @@
 //! CSV and TSV as a source: each record becomes a JSON object of its columns.
 
 use std::{
+    cell::RefCell,
+    collections::VecDeque,
     io::{self, Read, Seek, SeekFrom},
     path::Path,
+    rc::Rc,
 };
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
@@ -26,7 +29,8 @@ pub struct Table {
     header: Option<Vec<String>>,
     keys: Keys,
     /// Where the reader began: its own positions count from there.
-    base: Place,
+    base_offset: u64,
+    line_ends: LineEnds,
     place: Place,
     total_bytes: u64,
     name: String,
@@ -43,11 +47,14 @@ impl Table {
         let open = || open_at(path, start.place.offset);
         let (total_bytes, file) = open().map_err(|error| Failure::file(path, &error))?;
         let name = if path.as_os_str() == "-" { "stdin".into() } else { path.display().to_string() };
+        let line_ends = LineEnds::default();
+        let file = Box::new(Watched { inner: file, offset: 0, line_ends: line_ends.clone() });
         let mut table = Self {
             reader: reader(delimiter, file),
             header: None,
             keys,
-            base: start.place.clone(),
+            base_offset: start.place.offset,
+            line_ends,
             place: start.place.clone(),
             total_bytes,
             name,
@@ -79,10 +86,14 @@ impl Table {
         }
     }
 
-    fn note_place(&mut self) {
-        let position = self.reader.position();
-        self.place.offset = self.base.offset + position.byte();
-        self.place.line = self.base.line + position.line().saturating_sub(1);
+    /// Notes the end of the record read last. Whether the end of its line was read with it: of `\r\n`, the
+    /// parser leaves the second byte for later.
+    fn note_place(&mut self) -> bool {
+        let end = self.reader.position().byte();
+        let (passed, closed) = self.line_ends.pass(end);
+        self.place.line += passed;
+        self.place.offset = self.base_offset + end;
+        closed
     }
 
     fn row(&self, record: &ByteRecord) -> Result<Row, String> {
@@ -123,8 +134,9 @@ impl Source for Table {
             return Ok(Next::End);
         }
         self.place.record += 1;
-        let first_line = record.position().map_or(0, csv::Position::line) + self.base.line;
-        self.note_place();
+        let closed = self.note_place();
+        let inner = record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
+        let first_line = self.place.line + 1 - inner - u64::from(closed);
         Ok(match self.row(&record) {
             Ok(row) => Next::Row(row),
             Err(why) => Next::Bad(format!("{}, line {first_line}: {why}", self.name)),
@@ -141,6 +153,40 @@ impl Source for Table {
 
     fn done_bytes(&self) -> u64 {
         self.place.offset
+    }
+}
+
+/// Where lines end in what the parser has been given but has not passed yet. The parser counts lines itself, but
+/// blank ones and `\r\n` with the record behind them, which would name the wrong line.
+#[derive(Clone, Default)]
+struct LineEnds(Rc<RefCell<VecDeque<u64>>>);
+
+impl LineEnds {
+    /// Forgets the ends before `offset`: how many there were, and whether the last was the byte before it.
+    fn pass(&self, offset: u64) -> (u64, bool) {
+        let mut ends = self.0.borrow_mut();
+        let passed = ends.partition_point(|end| *end < offset);
+        let closed = ends.drain(..passed).next_back().is_some_and(|end| end + 1 == offset);
+        (passed as u64, closed)
+    }
+}
+
+/// Tells [`LineEnds`] what goes by.
+struct Watched<R> {
+    inner: R,
+    offset: u64,
+    line_ends: LineEnds,
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buf)?;
+        let mut ends = self.line_ends.0.borrow_mut();
+        ends.extend(
+            (self.offset..).zip(&buf[..count]).filter(|(_, byte)| **byte == b'\n').map(|(offset, _)| offset),
+        );
+        self.offset += count as u64;
+        Ok(count)
     }
 }
 
@@ -185,4 +231,46 @@ fn to_json(columns: &[(String, &str)]) -> Vec<u8> {
         })
         .collect();
     format!("{{{}}}", fields.join(",")).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(path: &Path, start: &mut Position, limit: usize) -> Vec<String> {
+        let keys = Keys { columns: Vec::new(), separator: "/".into() };
+        let mut table = Table::open(path, b',', true, keys, start).unwrap();
+        let mut seen = Vec::new();
+        while seen.len() < limit {
+            match table.next().unwrap() {
+                Next::Row(row) => seen.push(format!("{:?} {:?}", row.key, row.value)),
+                Next::Bad(why) => seen.push(why),
+                Next::LeftOut(_) => {}
+                Next::End => break,
+            }
+        }
+        start.place = table.place();
+        seen
+    }
+
+    #[test]
+    fn stopped_and_resumed_after_every_record_it_reads_the_same() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = "a,b\r\n1,\"two\nlines\"\r\n\nshort\r\n3,4\n\"5\",6";
+        io::Write::write_all(&mut file.as_file(), text.as_bytes()).unwrap();
+        let whole = rows(file.path(), &mut Position::default(), usize::MAX);
+        assert_eq!(whole.len(), 4);
+        assert!(whole[1].contains("line 5"), "{}", whole[1]);
+        let mut position = Position::default();
+        let mut pieces = Vec::new();
+        loop {
+            let piece = rows(file.path(), &mut position, 1);
+            if piece.is_empty() {
+                break;
+            }
+            pieces.extend(piece);
+        }
+        assert_eq!(pieces, whole);
+        assert_eq!(position.place.offset, text.len() as u64);
+    }
 }

@@ -119,3 +119,21 @@ fn every_command_explains_itself_with_examples() {
     }
     assert!(!desk.ok(&["--help"]).contains("tour-writer"));
 }
+
+#[test]
+fn a_folder_that_is_not_there_is_named_once() {
+    let desk = Desk::new();
+    let run = desk.run(&["put", "a", "1", "--db", "none/x.llmdb"]);
+    assert_eq!(run.exit, 8);
+    assert_eq!(run.stderr.matches("none/x.llmdb").count(), 1, "{}", run.stderr);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_behind_stdout_is_said() {
+    let desk = Desk::new();
+    desk.ok(&["put", "a", "1"]);
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = desk.command(&["scan"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(5));
+}

@@ -1,6 +1,8 @@
 //! What the tests of the log share: a disk, a folder, small sizes, and records that can be told apart.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test uses a part of it, and fails by panicking")]
 
+pub mod cached;
+
 use std::{
     io::Read,
     path::{Path, PathBuf},
