@@ -40,8 +40,12 @@ impl Shared {
 
     /// Log written since the newest checkpoint, in bytes.
     pub(crate) fn log_bytes_since_checkpoint(&self) -> u64 {
-        let appended = self.log.as_ref().map_or(0, |log| log.appended().get());
-        appended.saturating_sub(self.checkpoint_lsn.load(Ordering::Acquire))
+        self.log_bytes().saturating_sub(self.checkpointed_bytes.load(Ordering::Acquire))
+    }
+
+    /// Bytes of records replayed and appended since the store was opened.
+    fn log_bytes(&self) -> u64 {
+        self.replayed_bytes + self.log.as_ref().map_or(0, llmdb_wal::Log::appended_bytes)
     }
 
     /// Starts a checkpoint if enough log has come together: in the background, or here if there is none.
@@ -77,9 +81,9 @@ impl Shared {
     fn checkpoint_locked(&self) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
         self.check_poison()?;
-        let mut checkpoint = {
+        let (mut checkpoint, log_bytes) = {
             let _permit = self.gate.enter();
-            self.pager.begin_checkpoint()?
+            (self.pager.begin_checkpoint()?, self.log_bytes())
         };
         let root = *checkpoint.root();
         // The checkpoint must not show a state that the log could still lose: commits would become durable out
@@ -87,7 +91,7 @@ impl Shared {
         self.sync_to(root.lsn)?;
         checkpoint.write(&mut |_| ())?;
         checkpoint.finish()?;
-        self.checkpoint_lsn.store(root.lsn.get(), Ordering::Release);
+        self.checkpointed_bytes.store(log_bytes, Ordering::Release);
         self.checkpoint_count.fetch_add(1, Ordering::Relaxed);
         let mut keep_from = self.pager.older_durable().lsn;
         if planted(Bug::CutLogAtNewerMeta) {

@@ -40,8 +40,11 @@ pub(crate) struct Shared {
     /// Held while a checkpoint is under way: there is one at a time.
     pub checkpointing: Mutex<()>,
     pub checkpoint_count: AtomicU64,
-    /// Log position up to which the newest checkpoint goes.
-    pub checkpoint_lsn: AtomicU64,
+    /// Bytes of records that recovery replayed when the store was opened.
+    pub replayed_bytes: u64,
+    /// Of the bytes replayed and appended since, how many the newest checkpoint holds. LSNs would not do: they
+    /// jump when a log is opened again.
+    pub checkpointed_bytes: AtomicU64,
     pub closed: AtomicBool,
     pub workers: Workers,
     pub _lock: Option<Box<dyn FileLock>>,

@@ -52,7 +52,7 @@ pub(crate) fn open(vfs: Arc<dyn Vfs>, path: &Path, options: Options) -> Result<(
     let access = if options.read_only { Access::ReadOnly } else { Access::ReadWrite };
     let pager = open_pager(&vfs, &places.data, &options, access)?;
     let (log, report) = recovery::recover(&vfs, &places.log, &pager, &options)?;
-    let shared = shared(vfs, path.to_owned(), pager, Some(log), options, Some(lock));
+    let shared = shared(vfs, path.to_owned(), pager, Some(log), options, Some(lock), report.replayed_bytes);
     if report.needs_checkpoint && !shared.options.read_only {
         shared.repair_meta()?;
     }
@@ -62,7 +62,7 @@ pub(crate) fn open(vfs: Arc<dyn Vfs>, path: &Path, options: Options) -> Result<(
 /// A store without files.
 pub(crate) fn in_memory(vfs: Arc<dyn Vfs>, options: Options) -> Result<Shared> {
     let pager = Pager::in_memory(&*vfs, pager_options(&options))?;
-    Ok(shared(vfs, PathBuf::new(), pager, None, options, None))
+    Ok(shared(vfs, PathBuf::new(), pager, None, options, None, 0))
 }
 
 fn shared(
@@ -72,8 +72,8 @@ fn shared(
     log: Option<llmdb_wal::Log>,
     options: Options,
     lock: Option<Box<dyn FileLock>>,
+    replayed_bytes: u64,
 ) -> Shared {
-    let checkpoint_lsn = AtomicU64::new(pager.durable().lsn.get());
     let workers = Workers::new(options.background == Background::Threads);
     Shared {
         vfs,
@@ -85,7 +85,8 @@ fn shared(
         unpublished: Unpublished::default(),
         checkpointing: Mutex::new(()),
         checkpoint_count: AtomicU64::new(0),
-        checkpoint_lsn,
+        replayed_bytes,
+        checkpointed_bytes: AtomicU64::new(0),
         closed: AtomicBool::new(false),
         workers,
         _lock: lock,

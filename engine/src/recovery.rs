@@ -77,7 +77,6 @@ pub(crate) fn replay(
             ));
         }
         replay_all(&mut replay, pager, &mut report)?;
-        report.replayed_bytes = replay.end().get() - from.get();
         log::info!("recovered {} transactions, {} bytes of log", report.replayed_txns, report.replayed_bytes);
     }
     Ok((replay, report))
@@ -97,12 +96,13 @@ fn replay_all(replay: &mut Replay, pager: &Arc<Pager>, report: &mut RecoveryRepo
     let mut applier = Applier::new(pager)?;
     let last = replay.end();
     while let Some(record) = replay.next_record()? {
-        let end = record.end();
+        let (end, len) = (record.end(), record.len());
         if planted(Bug::DropTailRecord) && end == last {
             break;
         }
         if applier.apply(record, end)? {
             report.replayed_txns += 1;
+            report.replayed_bytes += len;
         }
     }
     applier.finish(pager)

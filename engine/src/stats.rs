@@ -58,7 +58,7 @@ impl Engine {
             timestamp: tip.timestamp,
             lsn: tip.lsn,
             durable_lsn: shared.durable_lsn().min(tip.lsn),
-            checkpoint_lsn: Lsn::new(shared.checkpoint_lsn.load(Ordering::Acquire)),
+            checkpoint_lsn: shared.pager.durable().lsn,
             replay_bytes: shared.log_bytes_since_checkpoint(),
             checkpoint_count: shared.checkpoint_count.load(Ordering::Relaxed),
             tree_count: trees.len() as u64,

@@ -112,8 +112,8 @@ impl BatchHeader {
             && self.fragments_fill(bytes)
     }
 
-    /// Whether fragments lie from the header to `used` without holes, with parts of longer records only at both
-    /// ends, and as many records end as the header says.
+    /// Whether fragments lie from the header to `used` without holes, with parts of longer records only at
+    /// both ends, and as many records end as the header says.
     fn fragments_fill(&self, bytes: &[u8]) -> bool {
         let batch = &bytes[..self.used];
         let (mut at, mut ended) = (BATCH_HEADER_LEN, 0);
@@ -136,8 +136,8 @@ pub(crate) fn stored_header_checksum(unit: &[u8]) -> u32 {
     codec::get_u32(unit, HEADER_CHECKSUM)
 }
 
-/// The LSN that a batch claims to have: to be believed only once [`BatchHeader::decode`] agrees. `None` if these
-/// bytes do not look like a batch of the segment at all.
+/// The LSN that a batch claims to have: to be believed only once [`BatchHeader::decode`] agrees. `None` if
+/// these bytes do not look like a batch of the segment at all.
 pub(crate) fn claimed_lsn(unit: &[u8], segment_index: u64) -> Option<Lsn> {
     let unit = unit.get(..BATCH_HEADER_LEN)?;
     let looks_right =

@@ -1,9 +1,9 @@
 //! Group commit: who writes for whom, and who is woken when.
 //!
-//! Committers that need an LSN durable meet here. The first one leads: it writes everything appended so far, for all.
-//! Those that come meanwhile wait. When the leader's write is on the media it appoints one waiter whose LSN is
-//! not yet durable as the next leader and wakes that one first, so that the next write is under way while the
-//! others, each woken by its own parker, come back to life.
+//! Committers that need an LSN durable meet here. The first one leads: it writes everything appended so far,
+//! for all. Those that come meanwhile wait. When the leader's write is on the media it appoints one waiter
+//! whose LSN is not yet durable as the next leader and wakes that one first, so that the next write is under
+//! way while the others, each woken by its own parker, come back to life.
 //!
 //! Invariants:
 //! 1. `leading` says that exactly one thread holds a [`Leadership`], or has been appointed and not woken yet.
@@ -169,8 +169,8 @@ fn wake(waiters: &[Arc<Waiter>]) {
     }
 }
 
-/// The right, and the duty, to write for everybody. Given up by [`Leadership::step_down`]; lost without that (by a
-/// panic) it fails the queue, since nobody would lead any more.
+/// The right, and the duty, to write for everybody. Given up by [`Leadership::step_down`]; lost without that
+/// (by a panic) it fails the queue, since nobody would lead any more.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Leadership<'queue> {
@@ -179,8 +179,8 @@ pub(crate) struct Leadership<'queue> {
 }
 
 impl Leadership<'_> {
-    /// Records that everything before `durable` is on the media, appoints and wakes the next leader if anybody
-    /// waits for more, then wakes those who are served.
+    /// Records that everything before `durable` is on the media, appoints and wakes the next leader if
+    /// anybody waits for more, then wakes those who are served.
     pub(crate) fn step_down(mut self, durable: Lsn) {
         self.active = false;
         let mut state = lock(&self.queue.state);

@@ -30,8 +30,8 @@ pub enum LogError {
         /// How much was asked for.
         needed_bytes: u64,
     },
-    /// An earlier write or sync failed, with this reason. What had not been acknowledged by then may or may not be
-    /// durable; nothing more is accepted until the log is opened again.
+    /// An earlier write or sync failed, with this reason. What had not been acknowledged by then may or may
+    /// not be durable; nothing more is accepted until the log is opened again.
     Poisoned(String),
     /// The caller asked for something impossible.
     Misuse(&'static str),

@@ -75,7 +75,8 @@ impl Flight {
         self.under_way.is_empty()
     }
 
-    /// Whether a batch that somebody sealed for a commit is under way: then what comes next had better gather.
+    /// Whether a batch that somebody sealed for a commit is under way: then what comes next had better
+    /// gather.
     pub(crate) fn carries_partial(&self) -> bool {
         self.under_way.iter().any(|batch| batch.fill == Fill::Partial && !batch.done)
     }

@@ -1,4 +1,5 @@
-//! The folder of the log: names of files, which segments it holds, and what happens to those no longer needed.
+//! The folder of the log: names of files, which segments it holds, and what happens to those no longer
+//! needed.
 
 use std::{
     collections::VecDeque,

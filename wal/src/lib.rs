@@ -1,7 +1,7 @@
 //! The write-ahead log: records of any length as bytes in segment files, group commit, replay.
 //!
-//! Knows files, LSNs, checksums, and which bytes are on the media. Does not know pages, trees, time, or what a
-//! record means.
+//! Knows files, LSNs, checksums, and which bytes are on the media. Does not know pages, trees, time, or what
+//! a record means.
 //!
 //! ```text
 //!  RecordWriter::append ---> open batch ---> sealed batches ---> writes under way ---> media

@@ -25,10 +25,11 @@ use crate::{
 
 /// A log that takes records.
 ///
-/// Any number of threads may call [`Log::sync_to`] at once; they share writes. Records are appended one at a time.
+/// Any number of threads may call [`Log::sync_to`] at once; they share writes. Records are appended one at a
+/// time.
 ///
-/// Locks are taken in this order: `files`, `flight`, `tail`; that of the queue is taken last and alone. `tail` is
-/// never held while the disk is at work.
+/// Locks are taken in this order: `files`, `flight`, `tail`; that of the queue is taken last and alone.
+/// `tail` is never held while the disk is at work.
 #[derive(Debug)]
 pub struct Log {
     pub(crate) folder: Folder,
@@ -129,6 +130,12 @@ impl Log {
         Lsn::new(self.appended.load(Ordering::Acquire))
     }
 
+    /// Bytes of records appended since this log was opened. LSNs also count headers and padding, and jump when a log is
+    /// opened again.
+    pub fn appended_bytes(&self) -> u64 {
+        self.counters.appended_bytes.get()
+    }
+
     /// Behind everything that is in a segment: no batch reaches beyond this position. A replay from here finds
     /// nothing, whichever segments are left. Meant for a log at rest, with everything synced.
     pub fn end(&self) -> Lsn {
@@ -143,10 +150,11 @@ impl Log {
         self.queue.failure().map(|reason| reason.to_string())
     }
 
-    /// Gives up the segments that end at or before `before`: some are kept for later use, the others are removed.
+    /// Gives up the segments that end at or before `before`: some are kept for later use, the others are
+    /// removed.
     ///
-    /// The caller must not need anything before `before` again, after whatever crash; `before` is the end of a
-    /// record. The segment in use stays in any case.
+    /// The caller must not need anything before `before` again, after whatever crash; `before` is the end of
+    /// a record. The segment in use stays in any case.
     ///
     /// # Errors
     /// [`LogError::Io`] if a file could not be renamed or removed; it is tried again next time.

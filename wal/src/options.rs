@@ -18,8 +18,8 @@ pub struct LogOptions {
     pub segment_bytes_max: u64,
     /// How far ahead of the write position a new segment is filled with zeros, in bytes. Default 1 MiB.
     pub window_bytes: u64,
-    /// Largest batch, in bytes; a longer record is written while it is still being appended. Default 1 MiB, at
-    /// most 8 MiB.
+    /// Largest batch, in bytes; a longer record is written while it is still being appended. Default 1 MiB,
+    /// at most 8 MiB.
     pub batch_bytes_max: usize,
     /// Full batches being written at once. The log holds two buffers more than this, each `batch_bytes_max`
     /// long, of which only what is used becomes resident. Default 4.
@@ -42,8 +42,8 @@ impl Default for LogOptions {
 
 impl LogOptions {
     /// The options that are in force: sizes are multiples of 4,096 bytes, a window is at least one such unit
-    /// and at most 64 MiB, a segment has room for one window behind its header and is at most 4 GiB, and the buffers take
-    /// at most 32 MiB.
+    /// and at most 64 MiB, a segment has room for one window behind its header and is at most 4 GiB, and the
+    /// buffers take at most 32 MiB.
     #[must_use]
     pub fn normalized(self) -> Self {
         let unit = BLOCK_SIZE as u64;

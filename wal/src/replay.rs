@@ -25,8 +25,8 @@ use crate::{
 
 /// The whole records of a log behind some position.
 ///
-/// Memory: a window of 2 MiB, or one batch if that is longer, and some bytes for every record that is longer than a
-/// batch.
+/// Memory: a window of 2 MiB, or one batch if that is longer, and some bytes for every record that is longer
+/// than a batch.
 #[derive(Debug)]
 pub struct Replay {
     folder: Folder,
@@ -44,15 +44,15 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Validates the log in the folder `dir` from LSN `from` on, the end of a record that is not needed any more. No
-    /// folder is an empty log. What is found whole is durable when this returns: also what an earlier process left in the page
-    /// cache.
+    /// Validates the log in the folder `dir` from LSN `from` on, the end of a record that is not needed any
+    /// more. No folder is an empty log. What is found whole is durable when this returns: also what an
+    /// earlier process left in the page cache.
     ///
     /// Cost: one read of the segments from `from` on, and of the newest to the end of its file.
     ///
     /// # Errors
-    /// - [`LogError::Corruption`] if there is damage and `tail` is [`TailPolicy::Strict`]; if a segment belongs to
-    ///   another store or to a newer version.
+    /// - [`LogError::Corruption`] if there is damage and `tail` is [`TailPolicy::Strict`]; if a segment
+    ///   belongs to another store or to a newer version.
     /// - [`LogError::Io`]; [`LogError::Misuse`] if `from` lies beyond 2^62.
     pub fn open(
         vfs: Arc<dyn Vfs>,
@@ -104,14 +104,14 @@ impl Replay {
 
     /// The next record, `None` behind the last one.
     ///
-    /// # Errors
-    /// [`LogError::Io`]; [`LogError::Corruption`] if bytes are damaged that were whole when the log was opened.
+    /// # Errors [`LogError::Io`]; [`LogError::Corruption`] if bytes are damaged that were whole when the log
+    /// was opened.
     pub fn next_record(&mut self) -> LogResult<Option<RecordReader<'_>>> {
         self.stream.next_record()
     }
 
-    /// Takes the log into use, records read or not. New records go to a new segment, behind everything that can
-    /// have been written; files that do not belong to the log any more are removed.
+    /// Takes the log into use, records read or not. New records go to a new segment, behind everything that
+    /// can have been written; files that do not belong to the log any more are removed.
     ///
     /// # Errors
     /// [`LogError::Io`]; [`LogError::Misuse`] if the log has reached LSN 2^62.

@@ -1,7 +1,8 @@
-//! How the log makes room for what is being appended: sealing full batches, reserving space, beginning segments.
+//! How the log makes room for what is being appended: sealing full batches, reserving space, beginning
+//! segments.
 //!
-//! Only the one open record writer comes here, and it holds no lock of the tail while it waits for the disk: others go on
-//! committing what is complete.
+//! Only the one open record writer comes here, and it holds no lock of the tail while it waits for the disk:
+//! others go on committing what is complete.
 
 use std::{io, sync::Arc};
 
@@ -214,7 +215,8 @@ impl Log {
         Ok(())
     }
 
-    /// Makes `error` the end of this log, if it is not just a lack of space found before anything was accepted.
+    /// Makes `error` the end of this log, if it is not just a lack of space found before anything was
+    /// accepted.
     fn poison_unless_full(&self, error: LogError) -> LogError {
         match error {
             LogError::NoSpace { .. } => error,

@@ -16,7 +16,7 @@ pub struct LogStats {
     pub written_bytes: u64,
     /// Bytes of zeros written ahead.
     pub zeroed_bytes: u64,
-    /// Calls of `sync_to` that had to wait for the media.
+    /// Calls of `sync_to`, also those that found their LSN durable already.
     pub commit_count: u64,
     /// Rounds of group commit: times that one committer wrote for all that were waiting.
     pub sync_count: u64,

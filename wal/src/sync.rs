@@ -10,13 +10,14 @@ use crate::{
 };
 
 impl Log {
-    /// Makes every record that ends at or before `lsn` durable; they survive a power failure once this returns.
+    /// Makes every record that ends at or before `lsn` durable; they survive a power failure once this
+    /// returns.
     ///
     /// Cost: one write, shared with everybody who waits at the same time.
     ///
     /// # Errors
-    /// - [`LogError::Io`], [`LogError::Poisoned`]: a write failed, now or earlier. The records may or may not be
-    ///   durable; the log accepts nothing until it is opened again.
+    /// - [`LogError::Io`], [`LogError::Poisoned`]: a write failed, now or earlier. The records may or may not
+    ///   be durable; the log accepts nothing until it is opened again.
     /// - [`LogError::Misuse`] if no record ends at `lsn` or behind it.
     pub fn sync_to(&self, lsn: Lsn) -> LogResult<()> {
         if lsn > self.appended() {
@@ -30,8 +31,8 @@ impl Log {
         }
     }
 
-    /// Writes for all until `target` is durable, then lets somebody else go on. After an error the queue has failed
-    /// already, and dropping the leadership changes nothing.
+    /// Writes for all until `target` is durable, then lets somebody else go on. After an error the queue has
+    /// failed already, and dropping the leadership changes nothing.
     fn lead(&self, leadership: Leadership<'_>, target: Lsn) -> LogResult<()> {
         self.counters.syncs.add(1);
         let durable = self.write_until(target)?;
@@ -59,8 +60,8 @@ impl Log {
 
     /// Seals what has been appended, and starts writing it.
     ///
-    /// While a write for other committers is under way the open batch goes on gathering: two small writes at once cost
-    /// more than one that is a little larger. Full batches that a long record left do not count.
+    /// While a write for other committers is under way the open batch goes on gathering: two small writes at
+    /// once cost more than one that is a little larger. Full batches that a long record left do not count.
     fn gather(&self, flight: &mut Flight) -> LogResult<()> {
         if !flight.carries_partial() {
             let mut tail = lock(&self.tail);

@@ -1,14 +1,16 @@
-//! The end of the log in memory: the batch that records are appended to, and sealed batches that wait for their
-//! write.
+//! The end of the log in memory: the batch that records are appended to, and sealed batches that wait for
+//! their write.
 //!
 //! Invariants:
-//! 1. Batches lie behind one another without holes: the open one begins at `segment.next`, and sealing moves `next`
-//!    to its end.
-//! 2. Nothing is accepted that lies beyond `segment.reserved`: whatever is in a batch has its place on the disk.
+//! 1. Batches lie behind one another without holes: the open one begins at `segment.next`, and sealing moves
+//!    `next` to its end.
+//! 2. Nothing is accepted that lies beyond `segment.reserved`: whatever is in a batch has its place on the
+//!    disk.
 //! 3. At most one record is being appended; an open fragment has its header in the batch already.
 //! 4. No more than `buffers_max` buffers exist, open, sealed, under way or free.
 //!
-//! Everything here is done in memory and in short steps, since committers and the writer share it under a lock.
+//! Everything here is done in memory and in short steps, since committers and the writer share it under a
+//! lock.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -115,7 +117,8 @@ impl Tail {
         }
     }
 
-    /// What stands against accepting the next byte, or the end of a record. `None`: there is an open batch with room.
+    /// What stands against accepting the next byte, or the end of a record. `None`: there is an open batch
+    /// with room.
     pub(crate) fn obstacle(&mut self) -> Option<Obstacle> {
         let Some(segment) = self.segment.as_ref().filter(|segment| segment.next < segment.end) else {
             return Some(Obstacle::Segment);
@@ -183,8 +186,8 @@ impl Tail {
         }
     }
 
-    /// Ends the record in the open batch, and returns its LSN. `None` if there is an obstacle: an open fragment
-    /// always suffices, without one there must be room for its header.
+    /// Ends the record in the open batch, and returns its LSN. `None` if there is an obstacle: an open
+    /// fragment always suffices, without one there must be room for its header.
     pub(crate) fn finish_record(&mut self) -> Option<Lsn> {
         let has_fragment = self.open.as_ref().is_some_and(|open| open.fragment.is_some());
         if !has_fragment && self.obstacle().is_some() {

@@ -12,7 +12,8 @@ const STAGED_BYTES_MAX: usize = 16 << 10;
 
 /// A record being appended. It may be of any length: what is long is written while the rest is still coming.
 ///
-/// Dropping it without [`RecordWriter::finish`] abandons the record: it leaves no trace for readers of the log.
+/// Dropping it without [`RecordWriter::finish`] abandons the record: it leaves no trace for readers of the
+/// log.
 #[derive(Debug)]
 pub struct RecordWriter<'log> {
     log: &'log Log,
@@ -27,12 +28,12 @@ impl<'log> RecordWriter<'log> {
         Self { log, staged, len: 0, failed: false }
     }
 
-    /// Appends `bytes` to the record. Cost: a copy; for every full batch the start of a write, and a wait only if
-    /// as many writes as allowed are under way.
+    /// Appends `bytes` to the record. Cost: a copy; for every full batch the start of a write, and a wait
+    /// only if as many writes as allowed are under way.
     ///
     /// # Errors
-    /// - [`LogError::NoSpace`], [`LogError::Io`] from preparing a segment: the record is abandoned, the log stays
-    ///   usable.
+    /// - [`LogError::NoSpace`], [`LogError::Io`] from preparing a segment: the record is abandoned, the log
+    ///   stays usable.
     /// - [`LogError::Poisoned`], [`LogError::Io`] from writing: the log is done for.
     /// - [`LogError::Misuse`] after an earlier error.
     pub fn append(&mut self, bytes: &[u8]) -> LogResult<()> {

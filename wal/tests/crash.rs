@@ -1,7 +1,7 @@
-//! Power failures at every call of a run: what is found afterwards is a prefix of what was appended, and holds
-//! everything that was acknowledged.
+//! Power failures at every call of a run: what is found afterwards is a prefix of what was appended, and
+//! holds everything that was acknowledged.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -18,8 +18,8 @@ use llmdb_wal::{Log, LogOptions, TailPolicy};
 /// What a store on top of the log knows: it must find its records again behind its checkpoint.
 #[derive(Clone, Debug, Default)]
 struct Model {
-    /// End and bytes of every record that was finished, in order. The last one may be on its way into the log while the
-    /// end is not known yet.
+    /// End and bytes of every record that was finished, in order. The last one may be on its way into the log
+    /// while the end is not known yet.
     records: Vec<(Lsn, Vec<u8>)>,
     unfinished: Option<Vec<u8>>,
     acknowledged: Lsn,

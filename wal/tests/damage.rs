@@ -1,6 +1,6 @@
 //! Torn tails are cut, damage is an error, and neither ever makes a wrong record.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -49,7 +49,8 @@ impl Written {
         Ok(records.into_iter().map(|(_, bytes)| bytes).collect())
     }
 
-    /// Reads with both policies what is in the file now: nothing but the first records, or an error if strict.
+    /// Reads with both policies what is in the file now: nothing but the first records, or an error if
+    /// strict.
     fn check(&self, context: &str) -> LogResult<usize> {
         let cut = self.read(TailPolicy::CutAtDamage).unwrap();
         assert!(self.records.starts_with(&cut), "{context}");

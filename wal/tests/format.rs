@@ -1,6 +1,6 @@
 //! The worked example of `docs/format/log.md` is what the log really writes.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -10,7 +10,8 @@ use llmdb_wal::{Log, LogOptions};
 
 const DOCUMENT: &str = include_str!("../../docs/format/log.md");
 
-/// The example's bytes, as pairs of offset and bytes: lines of hexadecimal behind "```hex", remarks behind "|".
+/// The example's bytes, as pairs of offset and bytes: lines of hexadecimal behind "```hex", remarks behind
+/// "|".
 fn example() -> Vec<(usize, Vec<u8>)> {
     let (_, text) = DOCUMENT.split_once("```hex\n").unwrap();
     let (text, _) = text.split_once("```").unwrap();

@@ -1,6 +1,6 @@
 //! Committers on many threads share writes, on the real disk, whichever way it is written.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! Any sequence of appends, commits, retirements and reopenings behaves like a list.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 

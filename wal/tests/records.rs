@@ -1,6 +1,6 @@
 //! Records of every length come back as they were, in order, from wherever a replay begins.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -57,8 +57,8 @@ fn explore(preemptions_max: usize, model: impl Fn() + Sync + Send + 'static) {
     builder.check(model);
 }
 
-/// Runs committers, each on a thread of its own. The main thread only joins: loom takes a late `unpark` of a thread that
-/// is joining for the end of the join.
+/// Runs committers, each on a thread of its own. The main thread only joins: loom takes a late `unpark` of a
+/// thread that is joining for the end of the join.
 fn commit_on_threads(model: &Arc<Model>, commit_counts: &[usize]) -> Vec<bool> {
     let spawn = |count: &usize| {
         let (model, count) = (Arc::clone(model), *count);

@@ -17,13 +17,13 @@ pub(super) struct Debris {
     pub durable: Lsn,
     /// Where the last of them ends.
     pub end: Lsn,
-    /// LSN that the first byte behind the segment header would have, going by the last of them. `None` if there
-    /// are none.
+    /// LSN that the first byte behind the segment header would have, going by the last of them. `None` if
+    /// there are none.
     pub first_lsn: Option<Lsn>,
 }
 
-/// Looks at every unit of the segment from `offset` on. Only headers are looked at, each in constant time, so the cost is
-/// one read of the file whatever it holds.
+/// Looks at every unit of the segment from `offset` on. Only headers are looked at, each in constant time, so
+/// the cost is one read of the file whatever it holds.
 pub(super) fn search(media: &mut Media, store: StoreId, mut offset: u64) -> LogResult<Debris> {
     let segment_index = media.segment_index();
     let mut debris = Debris::default();

@@ -17,7 +17,8 @@ use crate::{
     fragment::{Fragment, Kind},
 };
 
-/// Reads what the validating pass found whole. Every batch is verified again, since memory holds none of them.
+/// Reads what the validating pass found whole. Every batch is verified again, since memory holds none of
+/// them.
 #[derive(Debug)]
 pub(super) struct Stream {
     folder: Folder,
@@ -151,10 +152,11 @@ struct Part {
     end: Lsn,
 }
 
-/// A record, read as a stream: of a long one only a part is in memory. [`BufRead::fill_buf`] lends bytes without a
-/// copy. What is not read is skipped.
+/// A record, read as a stream: of a long one only a part is in memory. [`BufRead::fill_buf`] lends bytes
+/// without a copy. What is not read is skipped.
 ///
-/// Errors are those of reading a file; `InvalidData` if bytes are damaged that were whole when the log was opened.
+/// Errors are those of reading a file; `InvalidData` if bytes are damaged that were whole when the log was
+/// opened.
 #[derive(Debug)]
 pub struct RecordReader<'replay> {
     stream: &'replay mut Stream,

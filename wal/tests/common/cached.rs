@@ -1,5 +1,5 @@
-//! A crashable disk without direct writes: everything goes through the page cache, and rings write and force while
-//! submitting, as the portable way of the real disk does.
+//! A crashable disk without direct writes: everything goes through the page cache, and rings write and force
+//! while submitting, as the portable way of the real disk does.
 
 use std::{any::Any, collections::VecDeque, io, path::Path, sync::Arc};
 
