@@ -81,6 +81,7 @@ pub fn run(input: &Input<'_>) {
     let access = match input.access % 4 {
         0 => Access::ReadOnly,
         1 => Access::Rebuild,
+        2 => Access::Scratch,
         _ => Access::ReadWrite,
     };
     let pick = if input.older { Pick::Older } else { Pick::Newest };
@@ -90,9 +91,19 @@ pub fn run(input: &Input<'_>) {
     match access {
         Access::ReadOnly => return,
         Access::Rebuild if pager.rebuild_map([(Pgno::new(20), 3)]).is_err() => return,
+        Access::Scratch => {
+            (0..3).for_each(|round| write(&pager, round));
+            let stored = &files[0].1;
+            return assert!(read_file(&*vfs, NAME).starts_with(stored), "what was there before stays");
+        }
         Access::Rebuild | Access::ReadWrite => {}
     }
-    write(&pager);
+    for round in 0..3 {
+        write(&pager, round);
+        let mut checkpoint = pager.begin_checkpoint().expect("memory has room");
+        checkpoint.write(&mut |_| ()).expect("memory");
+        checkpoint.finish().expect("memory");
+    }
     let expected = pager.published();
     drop(pager);
     let again = open(&vfs, Access::ReadWrite, Pick::Newest).expect("what was opened and written opens again");
@@ -190,31 +201,22 @@ fn look(pager: &Arc<Pager>, files: &Files) {
     }
 }
 
-/// Some transactions and checkpoints.
-fn write(pager: &Arc<Pager>) {
-    for round in 1..=3 {
-        let before: Vec<_> = pager.live_ranges().collect();
-        let tip = pager.tip();
-        let mut txn = pager.begin_write();
-        let mut last = None;
-        for _ in 0..5 {
-            let page = txn.allocate(header::PageKind::Leaf, 0, TreeId::new(1)).expect("memory has room");
-            let number = page.pgno().get();
-            let taken =
-                before.iter().any(|(first, count)| (first.get()..first.get() + count).contains(&number));
-            assert!(
-                !taken && !SLOTS.contains(&usize::try_from(number).expect("small")),
-                "{page:?} was in use"
-            );
-            txn.page_mut(page).expect("just allocated")[100] = 1;
-            last = Some(page);
-        }
-        txn.free(last.expect("five were allocated")).expect("just allocated");
-        let next = RootState { txid: TxnId::new(tip.txid.get().wrapping_add(round)), ..tip.state() };
-        let root = txn.commit(next);
-        pager.publish(&root);
-        let mut checkpoint = pager.begin_checkpoint().expect("memory has room");
-        checkpoint.write(&mut |_| ()).expect("memory");
-        checkpoint.finish().expect("memory");
+/// A transaction that allocates and frees.
+fn write(pager: &Arc<Pager>, round: u64) {
+    let before: Vec<_> = pager.live_ranges().collect();
+    let tip = pager.tip();
+    let mut txn = pager.begin_write();
+    let mut last = None;
+    for _ in 0..5 {
+        let page = txn.allocate(header::PageKind::Leaf, 0, TreeId::new(1)).expect("memory has room");
+        let number = page.pgno().get();
+        let taken = before.iter().any(|(first, count)| (first.get()..first.get() + count).contains(&number));
+        assert!(!taken && !SLOTS.contains(&usize::try_from(number).expect("small")), "{page:?} was in use");
+        txn.page_mut(page).expect("just allocated")[100] = 1;
+        last = Some(page);
     }
+    txn.free(last.expect("five were allocated")).expect("just allocated");
+    let txid = TxnId::new(tip.txid.get() + 1 + round);
+    let root = txn.commit(RootState { txid, ..tip.state() });
+    pager.publish(&root);
 }

@@ -168,8 +168,17 @@ pub fn run(input: &Input<'_>) {
             drop(Engine::open_on(vfs, DATA, options).map(|engine| read(&engine, key)));
         }
     }
-    let vfs = disk(&[LOG], &files);
-    if let Ok(report) = Engine::salvage_on(&vfs, Path::new(DATA), Path::new("saved")) {
+    salvage(&files);
+}
+
+/// What can be saved is sound, and the damaged store stays as it was.
+fn salvage(files: &Files) {
+    let vfs = disk(&[LOG], files);
+    let report = Engine::salvage_on(&vfs, Path::new(DATA), Path::new("saved"));
+    for (path, bytes) in files {
+        assert!(read_file(&*vfs, path).starts_with(bytes), "salvage changed {path}");
+    }
+    if let Ok(report) = report {
         let saved = Engine::open_on(vfs, "saved", self::options()).expect("what was saved is whole");
         let check = saved.check(&mut |_, _| true).expect("what was saved is whole");
         assert!(check.is_sound(), "what was saved is damaged: {:?}", check.problems);
