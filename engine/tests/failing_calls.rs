@@ -10,8 +10,6 @@
     clippy::cast_possible_truncation,
     reason = "a test fails by panicking, and its numbers are small"
 )]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
 mod common;
 
 use common::{
@@ -143,10 +141,7 @@ impl Run<'_> {
     fn after_failure(&mut self, engine: Engine) -> Engine {
         let held = engine.snapshot().unwrap();
         self.assert_shows(&engine);
-        let poison = match engine.begin_write() {
-            Ok(_) => None,
-            Err(error) => Some(error),
-        };
+        let poison = engine.begin_write().err();
         self.look_at_crashes();
         let Some(poison) = poison else { return engine };
         assert_eq!(poison.kind(), ErrorKind::Poisoned, "{}: {poison}", self.story);

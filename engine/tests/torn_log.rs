@@ -8,8 +8,6 @@
     clippy::cast_possible_truncation,
     reason = "a test fails by panicking, and its numbers are small"
 )]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
 mod common;
 
 use std::path::{Path, PathBuf};

@@ -9,8 +9,6 @@
     clippy::cast_possible_truncation,
     reason = "a test fails by panicking, and its numbers are small"
 )]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
 mod common;
 
 use common::{PATH, Script, Step, killed, open, script::puts, segments};

@@ -5,8 +5,6 @@
     clippy::cast_possible_truncation,
     reason = "a test fails by panicking, and its numbers are small"
 )]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
 mod common;
 
 use common::behaviour::{Disk, rows};
