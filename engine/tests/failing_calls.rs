@@ -142,10 +142,7 @@ impl Run<'_> {
     fn after_failure(&mut self, engine: Engine) -> Engine {
         let held = engine.snapshot().unwrap();
         self.assert_shows(&engine);
-        let poison = match engine.begin_write() {
-            Ok(_) => None,
-            Err(error) => Some(error),
-        };
+        let poison = engine.begin_write().err();
         self.look_at_crashes();
         let Some(poison) = poison else { return engine };
         assert_eq!(poison.kind(), ErrorKind::Poisoned, "{}: {poison}", self.story);

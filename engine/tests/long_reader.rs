@@ -37,7 +37,7 @@ fn small() -> Options {
 fn churn(engine: &Engine, round: u64) {
     let mut changes = puts("rows", 0..ROWS, round, 150);
     changes.extend((0..4).map(|number| Change::Put("long", key(number), value(round + number, 10_000))));
-    if round % 5 == 0 {
+    if round.is_multiple_of(5) {
         changes.push(Change::Drop("few"));
     }
     changes.extend(puts("few", round..round + 20, round, 60));
