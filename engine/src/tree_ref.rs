@@ -167,7 +167,8 @@ impl<'s, P: ReadPages> Cursor<'s, P> {
         row(self.pages, self.tree, entry)
     }
 
-    /// Moves to the row before; from the start, to the last.
+    /// Moves to the row before; from behind the last row, to the last one. `None` before the first row, where a new
+    /// cursor stands.
     ///
     /// # Errors
     /// As [`Cursor::first`].

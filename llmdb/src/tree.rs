@@ -173,7 +173,8 @@ impl<'s> Cursor<'s> {
         Ok(self.0.next()?)
     }
 
-    /// Moves to the row before; from the start, to the last.
+    /// Moves to the row before; from behind the last row, to the last one. `None` before the first row, where a new
+    /// cursor stands.
     ///
     /// # Errors
     /// As [`Cursor::first`].
