@@ -1,5 +1,6 @@
 //! Power failures at every moment: whatever part of the unsynced writes survives, one of the last two checkpoints is
 //! found whole.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod common;
 
