@@ -11,7 +11,8 @@
 //!     20    2 count      entries
 //!     22    2 heap_end   first unused byte behind the cells (nodes)
 //!     24    2 skip_len   bytes at the start of every key that its head leaves out (nodes)
-//!     26    6 reserved   zero
+//!     26    2 ascent     where the last insert went, and how many before it went up to there (leaves; a hint)
+//!     28    4 reserved   zero
 //!     32      payload
 //!   4068   28 reserved   zero; room for the nonce and tag of authenticated encryption
 //! ```
@@ -30,9 +31,10 @@ const TREE: usize = BIRTH + 8;
 const COUNT: usize = TREE + 4;
 const HEAP_END: usize = COUNT + 2;
 const SKIP_LEN: usize = HEAP_END + 2;
-const RESERVED: usize = SKIP_LEN + 2;
+const ASCENT: usize = SKIP_LEN + 2;
+const RESERVED: usize = ASCENT + 2;
 /// Offset of the payload.
-pub const PAYLOAD: usize = RESERVED + 6;
+pub const PAYLOAD: usize = RESERVED + 4;
 /// First byte behind the payload; from here on room for authenticated encryption.
 pub const PAYLOAD_END: usize = crate::PAGE_SIZE - 28;
 
@@ -148,6 +150,18 @@ pub fn set_skip_len(page: &mut PageBytes, skip_len: usize) {
     codec::put_u16(page, SKIP_LEN, skip_len as u16);
 }
 
+/// Hint of a leaf about ascending inserts; the tree's business.
+#[inline]
+pub fn ascent(page: &PageBytes) -> u16 {
+    codec::get_u16(page, ASCENT)
+}
+
+/// Stores the hint of a leaf about ascending inserts.
+#[inline]
+pub fn set_ascent(page: &mut PageBytes, ascent: u16) {
+    codec::put_u16(page, ASCENT, ascent);
+}
+
 /// Whether every byte that must be zero is zero.
 pub fn reserved_is_zero(page: &PageBytes) -> bool {
     let zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
@@ -165,6 +179,7 @@ mod tests {
         set_count(&mut page, 0x0A0B);
         set_heap_end(&mut page, 0x0C0D);
         set_skip_len(&mut page, 2);
+        set_ascent(&mut page, 0x0E0F);
         set_checksum(&mut page, 0xDDCC_BBAA);
         #[rustfmt::skip]
         assert_eq!(page[..PAYLOAD], [
@@ -173,7 +188,8 @@ mod tests {
             0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, // birth
             5, 0, 0, 0,                                     // tree
             0x0B, 0x0A, 0x0D, 0x0C, 2, 0,                   // count, heap_end, skip_len
-            0, 0, 0, 0, 0, 0,                               // reserved
+            0x0F, 0x0E,                                     // ascent
+            0, 0, 0, 0,                                     // reserved
         ]);
         assert!(reserved_is_zero(&page));
         assert_eq!(kind(&page), Some(PageKind::Branch));

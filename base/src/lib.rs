@@ -11,6 +11,7 @@ mod error;
 pub mod header;
 mod ids;
 mod pages;
+pub mod plant;
 pub mod sync;
 
 pub use error::{Corruption, PageError, PageErrorKind, PageResult};

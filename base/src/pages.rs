@@ -65,6 +65,11 @@ pub trait ReadPages {
     fn prefetch(&self, child: ChildRef) {
         let _ = child;
     }
+
+    /// Says that `bytes`, a part of a page that this gave out, will be read soon. Free to do nothing.
+    fn prefetch_bytes(&self, bytes: &[u8]) {
+        let _ = bytes;
+    }
 }
 
 /// Pages of one write transaction: what it allocates has its epoch as birth and may be changed in place; what is

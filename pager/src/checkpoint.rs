@@ -16,7 +16,11 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use llmdb_base::{ChildRef, PAGE_SIZE, PageError, PageResult, Pgno, StoreId, sync::lock};
+use llmdb_base::{
+    ChildRef, PAGE_SIZE, PageError, PageResult, Pgno, StoreId,
+    plant::{Bug, planted},
+    sync::lock,
+};
 use llmdb_vfs::{AlignedBuf, File};
 
 use crate::{
@@ -156,6 +160,9 @@ impl Checkpoint {
             progress(Progress { written_pages, total_pages });
         });
         let synced = written.and_then(|()| {
+            if planted(Bug::PublishBeforeWrite) {
+                return Ok(());
+            }
             let synced = pager.store.file().sync_data();
             synced.map_err(|source| PageError::io("force the data file to the media", source))
         });

@@ -1,6 +1,9 @@
 //! The checkpoints that a crash falls back to.
 
-use llmdb_base::Epoch;
+use llmdb_base::{
+    Epoch,
+    plant::{Bug, planted},
+};
 
 use crate::meta::{Generations, Meta, generation_after};
 
@@ -25,11 +28,15 @@ impl Durable {
 
     /// The roots that must stay whole.
     pub fn retained(&self) -> impl Iterator<Item = Epoch> {
-        [Some(self.older.root.epoch), Some(self.newest.root.epoch), self.started].into_iter().flatten()
+        let roots = [Some(self.older.root.epoch), Some(self.newest.root.epoch), self.started];
+        roots.into_iter().flatten().filter(|_| !planted(Bug::ReuseTooEarly))
     }
 
     /// The generation to write next: it goes where the older one is.
     pub fn next_generation(&self) -> u64 {
+        if planted(Bug::LoseOlderMeta) {
+            return self.newest.generation + 2;
+        }
         generation_after(self.newest.generation, self.newest.generation)
     }
 

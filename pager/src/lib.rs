@@ -43,5 +43,6 @@ pub use options::{Access, PagerOptions, Pick, Visible};
 pub use pager::Pager;
 pub use read::ReadGuard;
 pub use roots::{ROOTS_LEN, RootRecord, RootState};
+pub use run::run_page_count;
 pub use stats::PagerStats;
-pub use txn::{PageTxn, Savepoint};
+pub use txn::{PageTxn, Reserve, Savepoint};

@@ -126,10 +126,10 @@ impl Meta {
         if !self.slots().contains(&pgno) {
             return Err(damaged(format_args!("generation {} does not belong in {pgno}", self.generation)));
         }
-        if self.generation > GENERATION_MAX || self.root.epoch.get() > EPOCH_MAX {
+        let (generation, RootRecord { epoch, txid, lsn, .. }) = (self.generation, self.root);
+        if [generation, epoch.get(), txid.get(), lsn.get()].into_iter().any(|count| count > COUNT_MAX) {
             return Err(damaged(format_args!(
-                "generation {}, {} is out of bounds",
-                self.generation, self.root.epoch
+                "generation {generation}, {epoch}, {txid} or LSN {lsn} is out of bounds"
             )));
         }
         let page_count = self.root.page_count;
@@ -150,9 +150,8 @@ impl Meta {
     }
 }
 
-/// Leaves room for counting on for ever.
-const GENERATION_MAX: u64 = 1 << 60;
-const EPOCH_MAX: u64 = 1 << 60;
+/// What generations, epochs, transactions and LSNs have counted up to at most: leaves room for counting on for ever.
+const COUNT_MAX: u64 = 1 << 60;
 
 fn decode_root(bytes: &[u8; META_LEN]) -> RootRecord {
     let mut roots = [0; ROOTS_LEN];

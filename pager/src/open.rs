@@ -118,7 +118,7 @@ impl Pager {
         pick: Pick,
     ) -> Result<Arc<Self>, OpenError> {
         let (found, meta_report) = read_metas(&*file)?;
-        let chosen = choose(found, pick, &meta_report)?;
+        let chosen = choose(found, pick, access, &meta_report)?;
         let file_pages = check_length(&*file, &chosen)?;
         let view = map(vfs, &file)?;
         view.reserve(file_pages).map_err(|source| PageError::io("reserve address space", source))?;
@@ -221,9 +221,17 @@ fn read_meta(file: &dyn File, pgno: Pgno) -> Result<Meta, SlotState> {
 }
 
 /// What to start from, as the newest, and what else to protect.
-fn choose(found: Generations, pick: Pick, report: &MetaReport) -> Result<Generations, OpenError> {
+fn choose(
+    found: Generations,
+    pick: Pick,
+    access: Access,
+    report: &MetaReport,
+) -> Result<Generations, OpenError> {
     match (pick, found.older) {
         (Pick::Newest, _) => Ok(found),
+        (Pick::Older, Some(older)) if access == Access::Scratch => {
+            Ok(Generations { newest: older, older: Some(found.newest) })
+        }
         (Pick::Older, Some(older)) => Ok(Generations { newest: older, older: None }),
         (Pick::Older, None) => Err(OpenError::NoOlderGeneration(Box::new(report.clone()))),
     }
@@ -262,13 +270,18 @@ fn writer(
     let slot = match (access, map) {
         (Access::ReadOnly, _) => WriterSlot::ReadOnly,
         (Access::Rebuild, _) => WriterSlot::MapUnknown(Box::new(Unknown { last_epoch, older })),
-        (Access::ReadWrite, None) => {
+        (Access::ReadWrite | Access::Scratch, None) => {
             return Err(OpenError::Corruption(damage.expect("a map that is missing is damaged")));
         }
-        (Access::ReadWrite, Some(map)) => {
+        (Access::Scratch, _) if damage.is_some() => {
+            return Err(OpenError::Corruption(damage.expect("looked at in the line above")));
+        }
+        (Access::ReadWrite | Access::Scratch, Some(map)) => {
             let mut writer = Writer::new(last_epoch, map);
             if let Some((older, image)) = older {
-                hold_older(&mut writer, space, older, chosen.newest.root.epoch, &image);
+                // The other generation may be the newer one, in a scratch.
+                let freed = chosen.newest.root.epoch.max(older.next());
+                hold_older(&mut writer, space, older, freed, &image);
             }
             WriterSlot::Idle(Box::new(writer))
         }

@@ -25,6 +25,9 @@ pub enum Access {
     ReadOnly,
     /// Read and write. The allocation map must be intact.
     ReadWrite,
+    /// As [`Access::ReadWrite`], but what both generations hold stays as it is, and no checkpoint is made: for
+    /// looking at what a replay would bring, without giving anything up. Both allocation maps must be intact.
+    Scratch,
     /// Read; and write, once [`crate::Pager::rebuild_map`] has replaced the allocation map.
     Rebuild,
 }

@@ -7,6 +7,7 @@ use std::{
 
 use llmdb_base::{
     Corruption, Epoch, Lsn, PageResult, Pgno, StoreId, Timestamp, TxnId,
+    plant::{Bug, planted},
     sync::{Mutex, lock},
 };
 use llmdb_vfs::Vfs;
@@ -208,7 +209,9 @@ impl Pager {
         // Before the scan: a reader that the scan misses reads this root or a later one.
         let published = self.published.epoch();
         let mut retained = vec![published];
-        self.readers.scan(&mut retained);
+        if !planted(Bug::IgnoreReaders) {
+            self.readers.scan(&mut retained);
+        }
         if let Some(durable) = &self.durable {
             retained.extend(lock(durable).retained());
         }

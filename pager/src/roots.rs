@@ -184,7 +184,7 @@ mod tests {
             timestamp: Timestamp::new(-1),
             lsn: Lsn::new(epoch * 3),
             page_count: 99,
-            roots: [u8::try_from(epoch % 251).unwrap(); ROOTS_LEN],
+            roots: [u8::try_from(epoch % 251).expect("below 251"); ROOTS_LEN],
         }
     }
 

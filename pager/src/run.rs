@@ -173,6 +173,11 @@ fn compare(pgno: Pgno, expected: u32, found: u32) -> PageResult<()> {
     Err(Corruption::new(pgno, format!("value with checksum {found:08x}, expected {expected:08x}")).into())
 }
 
+/// Pages that a run of `len` bytes takes, its table of checksums included.
+pub fn run_page_count(len: u64) -> u64 {
+    if len == 0 { 0 } else { RunLayout::new(Pgno::new(0), len.min(VALUE_LEN_MAX)).pages }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -33,7 +33,18 @@ pub struct PageTxn {
     root: RootRecord,
     levels: Vec<Level>,
     open_runs: Vec<PageRange>,
-    uses_reserve: bool,
+    reserve: Reserve,
+}
+
+/// Which of the pages that are kept for a full disk allocations may take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reserve {
+    /// None.
+    Kept,
+    /// Half of them: for removing something, which copies a few pages before it gives back more.
+    Shared,
+    /// All: for checkpoints, without which nothing is given back.
+    Open,
 }
 
 /// What was done since a savepoint.
@@ -77,7 +88,7 @@ impl PageTxn {
             root,
             levels: vec![Level::new(epoch, epoch)],
             open_runs: Vec::new(),
-            uses_reserve: false,
+            reserve: Reserve::Kept,
         }
     }
 
@@ -93,7 +104,12 @@ impl PageTxn {
 
     /// From now on allocations may use the pages that are kept for a full disk. For transactions that make room.
     pub fn use_reserve(&mut self) {
-        self.uses_reserve = true;
+        self.reserve = Reserve::Open;
+    }
+
+    /// What allocations may take from now on of the pages that are kept for a full disk.
+    pub fn set_reserve(&mut self, reserve: Reserve) {
+        self.reserve = reserve;
     }
 
     /// Remembers this moment. Takes the next epoch: pages allocated so far are copied before they change again.
@@ -190,7 +206,12 @@ impl PageTxn {
 
     /// Pages that this transaction must leave free.
     fn reserve(&self) -> u64 {
-        if self.uses_reserve { 0 } else { self.pager.options.reserve_pages + self.writer().map_pages }
+        let (reserve_pages, map_pages) = (self.pager.options.reserve_pages, self.writer().map_pages);
+        match self.reserve {
+            Reserve::Kept => reserve_pages + map_pages,
+            Reserve::Shared => reserve_pages / 2 + map_pages,
+            Reserve::Open => 0,
+        }
     }
 
     /// Takes free pages for the current level.

@@ -15,7 +15,7 @@
 //!
 //! What this rests on, and cannot check: the bytes in the file. A page whose checksum, birth tag and kind are right
 //! although it names pages that the allocation map calls free was made by hand. `check` finds such files.
-#![expect(unsafe_code, reason = "door 3: the page view")]
+#![expect(unsafe_code, reason = "door 4: the page view")]
 
 use std::io;
 

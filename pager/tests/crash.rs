@@ -1,6 +1,7 @@
 //! Power failures at every moment: whatever part of the unsynced writes survives, one of the last two checkpoints is
 //! found whole.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 

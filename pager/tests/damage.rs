@@ -1,5 +1,6 @@
 //! Damaged files: every answer is the right one or names the damaged page; nothing panics.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -1,6 +1,7 @@
 //! Random histories against a model: every retained state keeps its contents, the allocation map calls exactly
 //! the reachable pages live, and what a checkpoint made durable is found again.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! Taking a snapshot and reading pages take no memory, once everything has been touched.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 

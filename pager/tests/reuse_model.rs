@@ -3,7 +3,8 @@
 //! A store of a few slots, each in a page of its own; checkpoints in steps, readers, and crashes after which any
 //! version of a page that was not synced may be the one on the disk, or none. Wrong variants of the rule must be
 //! caught by the same histories, or else the right one has not been tested.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 

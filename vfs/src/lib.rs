@@ -4,6 +4,7 @@
 //! Knows bytes at offsets and what a crash may do to them. Does not know pages, records or keys.
 
 mod buffer;
+pub mod crash;
 mod disk;
 mod mapping;
 mod memory;

@@ -1,0 +1,63 @@
+//! Bugs planted on purpose, to prove that the tests catch them.
+//!
+//! Each stands in the code beside the line that it would break. Without the feature `plant` the question is
+//! constantly answered with no, and the compiler removes it.
+
+/// A bug that can be planted. What each does is told in `docs/testing.md`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bug {
+    /// A commit is acknowledged before its record is durable.
+    AckBeforeSync,
+    /// Pages are not verified when they are first touched.
+    SkipChecksum,
+    /// A page is reused though a durable checkpoint still names it.
+    ReuseTooEarly,
+    /// A checkpoint overwrites the newest meta page instead of the older one.
+    LoseOlderMeta,
+    /// The log is dropped up to the newest checkpoint, not the older one.
+    CutLogAtNewerMeta,
+    /// The meta page is written before the pages that it names are durable.
+    PublishBeforeWrite,
+    /// Replay leaves out the last record.
+    DropTailRecord,
+    /// A page is reused though a reader can still see it.
+    IgnoreReaders,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::AckBeforeSync,
+        Self::SkipChecksum,
+        Self::ReuseTooEarly,
+        Self::LoseOlderMeta,
+        Self::CutLogAtNewerMeta,
+        Self::PublishBeforeWrite,
+        Self::DropTailRecord,
+        Self::IgnoreReaders,
+    ];
+}
+
+#[cfg(feature = "plant")]
+thread_local! {
+    static PLANTED: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
+}
+
+/// Plants `bug`, or none, for this thread.
+#[cfg(feature = "plant")]
+pub fn plant(bug: Option<Bug>) {
+    PLANTED.set(bug);
+}
+
+/// Whether `bug` is planted in this thread.
+#[cfg(feature = "plant")]
+pub fn planted(bug: Bug) -> bool {
+    PLANTED.get() == Some(bug)
+}
+
+/// Whether `bug` is planted: no.
+#[cfg(not(feature = "plant"))]
+#[inline(always)]
+pub const fn planted(_bug: Bug) -> bool {
+    false
+}

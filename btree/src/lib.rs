@@ -1,0 +1,38 @@
+//! Ordered trees of pages: leaf and branch nodes, cursors, splits and merges, bulk load, check.
+//!
+//! Knows pages by number and bytes, through two traits. Does not know files, logs, clocks, checksums, who else
+//! reads, or what a key means.
+#![forbid(unsafe_code)]
+
+mod check;
+mod cursor;
+mod edit;
+mod error;
+mod fence;
+mod insert;
+mod load;
+mod merge;
+mod multi_get;
+mod node;
+mod path;
+mod range;
+mod range_delete;
+mod remove;
+mod salvage;
+mod search;
+mod separator;
+mod split;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod tree;
+mod value;
+
+pub use check::{CheckReport, PageUse};
+pub use cursor::{Cursor, Entry};
+pub use error::{TreeError, TreeResult};
+pub use load::Loader;
+pub use node::KEY_LEN_MAX;
+pub use range::{Range, prefix_end};
+pub use salvage::Lost;
+pub use tree::{HEIGHT_MAX, TREE_LEN, Tree};
+pub use value::{NewValue, RUN_REF_LEN, Value, decode_run, encode_run, is_inline};

@@ -1,0 +1,58 @@
+//! The terminal program: what a person, or a script, does with a database by hand.
+//!
+//! Knows files of other kinds, the terminal, and the facade. Does not know pages, the log, or how a commit becomes
+//! durable.
+#![forbid(unsafe_code)]
+
+mod args;
+mod care;
+mod export;
+mod failure;
+mod figures;
+mod host;
+mod import;
+mod interrupt;
+mod measure;
+mod output;
+mod progress;
+mod restore;
+mod rows;
+mod store;
+mod text;
+mod tour;
+
+use std::process::ExitCode;
+
+use args::{Cli, Command};
+use clap::Parser;
+use failure::{Exit, Failure};
+use output::Output;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut output = Output::new(cli.json);
+    let result = run(cli.command, &mut output).and_then(|exit| {
+        output.finish()?;
+        Ok(exit)
+    });
+    result.unwrap_or_else(|failure| failure.report(cli.json)).into()
+}
+
+fn run(command: Command, output: &mut Output) -> Result<Exit, Failure> {
+    match command {
+        Command::Tour(args) => tour::run(&args, output),
+        Command::TourWriter(args) => tour::write_until_killed(&args, output),
+        Command::Import(args) => import::run(args, output),
+        Command::Export(args) => export::run(&args, output),
+        Command::Put(args) => rows::put::run(&args, output),
+        Command::Get(args) => rows::get::run(&args, output),
+        Command::Del(args) => rows::del::run(&args, output),
+        Command::Scan(args) => rows::scan::run(&args, output),
+        Command::Stat(args) => care::stat::run(&args, output),
+        Command::Check(args) => care::check::run(&args, output),
+        Command::Recover(args) => care::recover::run(&args, output),
+        Command::Backup(args) => care::backup::run(&args, output),
+        Command::Restore(args) => restore::run(&args, output),
+        Command::Bench(args) => measure::run(&args, output),
+    }
+}

@@ -1,0 +1,48 @@
+//! Opening a database for a command.
+
+use std::path::Path;
+
+use llmdb::{Db, ErrorKind, Options, Snapshot, Tree};
+
+use crate::{failure::Failure, output::Output};
+
+/// Opens for reading. A database that was not closed is recovered first, which is said on stderr.
+pub fn for_reading(path: &Path, output: &Output) -> Result<Db, Failure> {
+    match Db::open(path, Options::new().create(false).read_only(true)) {
+        Err(error) if error.kind() == ErrorKind::ReadOnly => for_writing(path, false, output),
+        other => Ok(other?),
+    }
+}
+
+/// Opens for writing; whether a missing database is made is the command's to say.
+pub fn for_writing(path: &Path, create: bool, output: &Output) -> Result<Db, Failure> {
+    let db = Db::open(path, Options::new().create(create))?;
+    let recovery = db.recovery();
+    if recovery.replayed_txns > 0 {
+        output.note(format_args!(
+            "{} was not closed; recovered {} transactions from {} bytes of log",
+            path.display(),
+            recovery.replayed_txns,
+            recovery.replayed_bytes
+        ));
+    }
+    for what in &recovery.damaged_meta_pages {
+        output
+            .note(format_args!("{}: a meta page was damaged and has been replaced: {what}", path.display()));
+    }
+    Ok(db)
+}
+
+/// The tree called `name`, or a failure that lists the trees that there are.
+pub fn tree<'s>(snapshot: &'s Snapshot, name: &str) -> Result<Tree<'s>, Failure> {
+    if let Some(tree) = snapshot.tree(name)? {
+        return Ok(tree);
+    }
+    let names: Vec<_> = snapshot.trees()?.into_iter().map(|(name, _)| name).collect();
+    let advice = if names.is_empty() {
+        "the database is empty".into()
+    } else {
+        format!("trees: {}", names.join(", "))
+    };
+    Err(Failure::not_found(format_args!("tree {name:?}")).advise(advice))
+}

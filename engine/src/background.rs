@@ -1,0 +1,146 @@
+//! Threads for the work that no caller waits for: syncs of asynchronous commits, and checkpoints.
+
+use std::{
+    sync::{Arc, OnceLock, Weak},
+    thread::JoinHandle,
+};
+
+use llmdb_base::sync::{Condvar, Mutex, lock};
+
+use crate::engine::Shared;
+
+/// Two workers, started when first asked for, so that a program that only reads has no thread of ours.
+#[derive(Debug)]
+pub(crate) struct Workers {
+    allowed: bool,
+    shared: OnceLock<Weak<Shared>>,
+    sync: Worker,
+    checkpoint: Worker,
+}
+
+impl Workers {
+    pub(crate) fn new(allowed: bool) -> Self {
+        Self { allowed, shared: OnceLock::new(), sync: Worker::default(), checkpoint: Worker::default() }
+    }
+
+    /// Tells the workers whom they work for.
+    pub(crate) fn attach(&self, shared: &Arc<Shared>) {
+        self.shared.get_or_init(|| Arc::downgrade(shared));
+    }
+
+    /// Asks for everything committed so far to be made durable soon.
+    pub(crate) fn request_sync(&self) {
+        self.request(&self.sync, "llmdb-sync", |shared| {
+            let tip = shared.pager.tip();
+            if shared.check_poison().is_ok()
+                && let Err(error) = shared.sync_to(tip.lsn)
+            {
+                log::warn!("sync of {}: {error}", shared.path.display());
+            }
+        });
+    }
+
+    /// Asks for a checkpoint. `false` if the caller has to see to it.
+    pub(crate) fn request_checkpoint(&self) -> bool {
+        self.request(&self.checkpoint, "llmdb-checkpoint", |shared| {
+            shared.checkpoint_quietly(shared.options.checkpoint_log_bytes);
+        })
+    }
+
+    fn request(&self, worker: &Worker, name: &str, work: fn(&Shared)) -> bool {
+        let shared = self.shared.get().filter(|_| self.allowed);
+        shared.is_some_and(|shared| worker.request(shared, name, work))
+    }
+
+    /// Ends the threads, after the work that they are doing.
+    pub(crate) fn stop(&self) {
+        self.sync.stop();
+        self.checkpoint.stop();
+    }
+}
+
+/// A thread that does one kind of work; requests that come while it is at it are one request.
+#[derive(Debug, Default)]
+struct Worker {
+    thread: Mutex<Option<JoinHandle<()>>>,
+    desk: Arc<Desk>,
+}
+
+#[derive(Debug, Default)]
+struct Desk {
+    state: Mutex<DeskState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct DeskState {
+    requested: bool,
+    stopping: bool,
+    running: bool,
+}
+
+impl Worker {
+    /// Leaves a request. `false` if there can be no thread.
+    fn request(&self, shared: &Weak<Shared>, name: &str, work: fn(&Shared)) -> bool {
+        let mut state = lock(&self.desk.state);
+        if state.stopping {
+            return false;
+        }
+        let news = !std::mem::replace(&mut state.requested, true);
+        let start = !std::mem::replace(&mut state.running, true);
+        drop(state);
+        if start {
+            return self.start(shared.clone(), name, work);
+        }
+        if news {
+            self.desk.changed.notify_one();
+        }
+        true
+    }
+
+    fn start(&self, shared: Weak<Shared>, name: &str, work: fn(&Shared)) -> bool {
+        let desk = Arc::clone(&self.desk);
+        let spawned = std::thread::Builder::new().name(name.into()).spawn(move || desk.serve(&shared, work));
+        match spawned {
+            Ok(thread) => {
+                *lock(&self.thread) = Some(thread);
+                true
+            }
+            Err(error) => {
+                log::warn!("no thread for {name}: {error}");
+                lock(&self.desk.state).running = false;
+                false
+            }
+        }
+    }
+
+    fn stop(&self) {
+        lock(&self.desk.state).stopping = true;
+        self.desk.changed.notify_one();
+        // A worker that drops the last reference to the store closes it, and must not wait for itself.
+        let thread = lock(&self.thread).take();
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            // A panic in a worker has been printed by the panic hook; the store closes all the same.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Desk {
+    fn serve(&self, shared: &Weak<Shared>, work: fn(&Shared)) {
+        while self.next_request() {
+            let Some(shared) = shared.upgrade() else { return };
+            work(&shared);
+        }
+    }
+
+    /// Waits for a request. `false` if it is time to stop.
+    fn next_request(&self) -> bool {
+        let mut state = lock(&self.state);
+        while !state.requested && !state.stopping {
+            state = self.changed.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+        state.requested = false;
+        !state.stopping
+    }
+}

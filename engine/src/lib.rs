@@ -1,0 +1,43 @@
+//! The storage engine: named trees of keys and values in one file, changed by transactions that survive crashes.
+//!
+//! Joins three rooms that do not know each other: the pager (pages, roots, readers), the tree and the log. The
+//! order "append, sync, publish; later write pages, sync, write the meta page" stands here and nowhere else.
+//! Does not know what a key means, time travel, SQL, JSON, the network, or async.
+#![forbid(unsafe_code)]
+
+mod background;
+mod backup;
+mod catalog;
+mod check;
+mod checkpoint;
+mod commit;
+mod engine;
+mod error;
+mod gate;
+mod open;
+mod options;
+pub mod record;
+mod recovery;
+mod salvage;
+mod snapshot;
+mod stats;
+mod tree_mut;
+mod tree_ref;
+mod write;
+
+pub use backup::BackupReport;
+pub use catalog::{MAIN_TREE, TREE_NAME_LEN_MAX};
+pub use check::{CheckReport, Problem};
+pub use commit::{Commit, Ticket};
+pub use engine::Engine;
+pub use error::{Error, ErrorKind, Result};
+pub use llmdb_base::{Corruption, Epoch, Lsn, Pgno, StoreId, Timestamp, TreeId, TxnId};
+pub use llmdb_btree::KEY_LEN_MAX;
+pub use options::{Background, Durability, LogTail, Options, StartFrom};
+pub use recovery::RecoveryReport;
+pub use salvage::{LostRange, SalvageReport};
+pub use snapshot::Snapshot;
+pub use stats::Stats;
+pub use tree_mut::TreeMut;
+pub use tree_ref::{Cursor, Range, TreeRef, ValueReader};
+pub use write::{Savepoint, WriteTxn};

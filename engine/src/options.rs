@@ -1,0 +1,100 @@
+//! How a store is opened.
+
+/// How long a commit waits, and what a crash may take from it. Atomicity never depends on it: after a crash the
+/// store holds a prefix of the commits, each whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Durability {
+    /// Durable when the commit returns. Commits from several threads share one sync. The default.
+    #[default]
+    Sync,
+    /// Durable when the commit returns, which may wait up to `interval_us` for others to share the sync.
+    /// For many writers that prefer throughput to latency.
+    Group {
+        /// Longest wait before the sync begins, in microseconds.
+        interval_us: u64,
+    },
+    /// Returns at once with a [`crate::Ticket`] that can be awaited; the sync starts in the background.
+    /// A crash loses what has not become durable. Readers see the commit once it is durable.
+    Async,
+    /// Returns at once and forces nothing; a later durable commit, a checkpoint or a clean close makes it
+    /// durable. Readers see the commit at once.
+    Off,
+}
+
+/// Who does the work that no caller waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Background {
+    /// Threads of the engine, started when first needed. The default.
+    #[default]
+    Threads,
+    /// Nobody: checkpoints run inside the commit that makes them due, and tickets are served when awaited. For
+    /// simulation and for programs that allow no threads.
+    Manual,
+}
+
+/// What to do with a log that is damaged in a place that had been durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LogTail {
+    /// Refuse to open: acknowledged commits are missing. The default. (A torn tail is not damage: it was never
+    /// acknowledged, and is cut.)
+    #[default]
+    Strict,
+    /// Open with what lies before the damage, losing what lies behind it.
+    CutAtDamage,
+}
+
+/// Which checkpoint recovery starts from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum StartFrom {
+    /// The newest whose meta page is valid. The default.
+    #[default]
+    Newest,
+    /// The one before, with a longer replay: for when pages written by the newest are damaged.
+    Older,
+}
+
+/// How to open a store. Start from `Options::default()`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// Make the store if there is none. Default: yes.
+    pub create: bool,
+    /// Open without the right to write. Default: no.
+    pub read_only: bool,
+    /// Durability of commits that do not name their own. Default: [`Durability::Sync`].
+    pub durability: Durability,
+    /// Log bytes after which a checkpoint begins. Smaller: faster recovery, more writing. Default: 64 MiB.
+    pub checkpoint_log_bytes: u64,
+    /// Log bytes since the last checkpoint at which writers wait for the running one. Default: 256 MiB.
+    pub stall_log_bytes: u64,
+    /// Memory for pages that no checkpoint has written yet; beyond it, they are written early. Default: 256 MiB.
+    pub dirty_bytes_max: u64,
+    /// Largest size of one file of the log. Default: 64 MiB.
+    pub segment_bytes_max: u64,
+    /// Piece of the log that is prepared ahead of the writing. Default: 1 MiB.
+    pub log_window_bytes: u64,
+    /// See [`LogTail`].
+    pub log_tail: LogTail,
+    /// See [`StartFrom`].
+    pub start_from: StartFrom,
+    /// See [`Background`].
+    pub background: Background,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            create: true,
+            read_only: false,
+            durability: Durability::Sync,
+            checkpoint_log_bytes: 64 << 20,
+            stall_log_bytes: 256 << 20,
+            dirty_bytes_max: 256 << 20,
+            segment_bytes_max: 64 << 20,
+            log_window_bytes: 1 << 20,
+            log_tail: LogTail::Strict,
+            start_from: StartFrom::Newest,
+            background: Background::Threads,
+        }
+    }
+}

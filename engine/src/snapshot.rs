@@ -1,0 +1,101 @@
+//! Snapshots: an immutable root, held.
+
+use std::sync::{Arc, OnceLock};
+
+use llmdb_base::{Lsn, Timestamp, TxnId};
+use llmdb_btree::Tree;
+use llmdb_pager::{ReadGuard, Visible};
+
+use crate::{MAIN_TREE, Range, Result, TreeRef, catalog::Catalog, engine::Shared};
+
+/// The store as it was after one commit, for as long as this value lives. `Send + Sync`; any number may be held.
+///
+/// A snapshot held for long keeps the pages that it alone can see from being used again; it does not hold back
+/// pages that it cannot see.
+#[derive(Debug)]
+pub struct Snapshot {
+    guard: ReadGuard,
+    catalog: Catalog,
+    main: OnceLock<Option<Tree>>,
+    // The lock on the store must not end while a snapshot can name pages of it.
+    _shared: Arc<Shared>,
+}
+
+impl Snapshot {
+    pub(crate) fn new(shared: &Arc<Shared>, visible: Visible) -> Result<Self> {
+        let guard = shared.pager.begin_read(visible);
+        let catalog = Catalog::decode(&guard.root().roots)?;
+        Ok(Self { guard, catalog, main: OnceLock::new(), _shared: Arc::clone(shared) })
+    }
+
+    /// Id of the last transaction that the snapshot shows.
+    pub fn txid(&self) -> TxnId {
+        self.guard.root().txid
+    }
+
+    /// When that transaction was committed.
+    pub fn timestamp(&self) -> Timestamp {
+        self.guard.root().timestamp
+    }
+
+    /// Where its record ends in the log.
+    pub fn lsn(&self) -> Lsn {
+        self.guard.root().lsn
+    }
+
+    /// The tree called `name`, if there is one. Cost: one lookup in the catalog.
+    ///
+    /// # Errors
+    /// [`crate::Error::Corruption`], [`crate::Error::Io`].
+    pub fn tree(&self, name: &str) -> Result<Option<TreeRef<'_>>> {
+        Ok(self.catalog.find(&self.guard, name)?.map(|tree| TreeRef::new(&self.guard, tree)))
+    }
+
+    /// Names of the trees and the number of keys in each, in the order of the names.
+    ///
+    /// # Errors
+    /// As [`Snapshot::tree`].
+    pub fn trees(&self) -> Result<Vec<(String, u64)>> {
+        Ok(self.catalog.list(&self.guard)?.into_iter().map(|(name, tree)| (name, tree.entries)).collect())
+    }
+
+    /// The tree [`MAIN_TREE`], which is empty until something is put there.
+    ///
+    /// # Errors
+    /// As [`Snapshot::tree`].
+    pub fn main(&self) -> Result<TreeRef<'_>> {
+        let tree = match self.main.get() {
+            Some(tree) => *tree,
+            None => {
+                let tree = self.catalog.find(&self.guard, MAIN_TREE)?;
+                *self.main.get_or_init(|| tree)
+            }
+        };
+        let tree = tree.unwrap_or_else(|| Tree::empty(self.catalog.tree.id));
+        Ok(TreeRef::new(&self.guard, tree))
+    }
+
+    /// The value of a key of the tree [`MAIN_TREE`]. See [`TreeRef::get`].
+    ///
+    /// # Errors
+    /// As [`TreeRef::get`].
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<&[u8]>> {
+        self.main()?.get(key)
+    }
+
+    /// All rows of the tree [`MAIN_TREE`].
+    ///
+    /// # Errors
+    /// As [`TreeRef::iter`].
+    pub fn iter(&self) -> Result<Range<'_>> {
+        self.main()?.iter()
+    }
+
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    pub(crate) fn pages(&self) -> &ReadGuard {
+        &self.guard
+    }
+}

@@ -1,0 +1,72 @@
+//! Numbers about an open store.
+
+use std::sync::atomic::Ordering;
+
+use llmdb_base::{Lsn, PAGE_SIZE, StoreId, Timestamp, TxnId};
+
+use crate::{Engine, Result};
+
+/// Numbers about an open store at one moment. Sizes are in bytes unless the name says otherwise.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Identity of the store.
+    pub store: StoreId,
+    /// Last committed transaction.
+    pub txid: TxnId,
+    /// Last transaction that readers see.
+    pub published_txid: TxnId,
+    /// When the last transaction was committed.
+    pub timestamp: Timestamp,
+    /// End of the log.
+    pub lsn: Lsn,
+    /// Position up to which the log is durable.
+    pub durable_lsn: Lsn,
+    /// Position up to which the data file holds everything.
+    pub checkpoint_lsn: Lsn,
+    /// Log that recovery would have to replay now.
+    pub replay_bytes: u64,
+    /// Checkpoints since the store was opened.
+    pub checkpoint_count: u64,
+    /// Number of trees.
+    pub tree_count: u64,
+    /// Number of keys in all trees.
+    pub key_count: u64,
+    /// Size of the data file.
+    pub file_bytes: u64,
+    /// Size of a page.
+    pub page_bytes: u64,
+    /// What the pager counts.
+    pub pages: llmdb_pager::PagerStats,
+    /// What the log counts; `None` for a store in memory.
+    pub log: Option<llmdb_wal::LogStats>,
+}
+
+impl Engine {
+    /// Numbers about the store now. Cost: reads the catalog.
+    ///
+    /// # Errors
+    /// [`crate::Error::Corruption`] if the catalog is damaged.
+    pub fn stats(&self) -> Result<Stats> {
+        let shared = &self.shared;
+        let trees = self.snapshot_latest()?.trees()?;
+        let (tip, pages) = (shared.pager.tip(), shared.pager.stats());
+        Ok(Stats {
+            store: shared.pager.store_id(),
+            txid: tip.txid,
+            published_txid: shared.pager.published().txid,
+            timestamp: tip.timestamp,
+            lsn: tip.lsn,
+            durable_lsn: shared.durable_lsn().min(tip.lsn),
+            checkpoint_lsn: shared.pager.durable().lsn,
+            replay_bytes: shared.log_bytes_since_checkpoint(),
+            checkpoint_count: shared.checkpoint_count.load(Ordering::Relaxed),
+            tree_count: trees.len() as u64,
+            key_count: trees.iter().map(|(_, keys)| keys).sum(),
+            file_bytes: pages.file_pages * PAGE_SIZE as u64,
+            page_bytes: PAGE_SIZE as u64,
+            pages,
+            log: shared.log.as_ref().map(llmdb_wal::Log::stats),
+        })
+    }
+}

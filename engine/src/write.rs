@@ -1,0 +1,348 @@
+//! The write transaction.
+
+use std::sync::Arc;
+
+use llmdb_base::{ReadPages, TxnId};
+use llmdb_btree::Tree;
+use llmdb_pager::{PageTxn, Reserve, RootState};
+use llmdb_wal::RecordWriter;
+
+use crate::{
+    Commit, Durability, Error, MAIN_TREE, Result, Ticket, TreeMut,
+    catalog::{Catalog, check_name},
+    engine::Shared,
+    gate::Permit,
+    record::{self, Op},
+};
+
+/// A write transaction: sees its own changes, shows nothing to others until it is committed, and leaves no trace
+/// if it is dropped or aborted, or if the process dies first. One is open at a time.
+///
+/// An error of a changing call other than one about its arguments leaves the transaction fit only for aborting
+/// ([`Error::TxnFailed`] from then on): half an operation is never committed.
+#[derive(Debug)]
+pub struct WriteTxn<'db> {
+    pub(crate) shared: &'db Arc<Shared>,
+    pages: PageTxn,
+    record: Option<RecordWriter<'db>>,
+    catalog: Catalog,
+    trees: Vec<OpenTree>,
+    savepoints: Vec<SavedState>,
+    txid: TxnId,
+    changed: bool,
+    failed: bool,
+    // Last, so that the pages are given back before the next writer comes in.
+    permit: Permit<'db>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct OpenTree {
+    name: String,
+    tree: Tree,
+    /// Where the catalog says that the tree stands.
+    stored: Tree,
+}
+
+#[derive(Debug)]
+struct SavedState {
+    pages: llmdb_pager::Savepoint,
+    catalog: Catalog,
+    trees: Vec<OpenTree>,
+}
+
+/// A place in a write transaction to go back to, see [`WriteTxn::savepoint`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Savepoint {
+    index: u32,
+    txid: TxnId,
+}
+
+impl<'db> WriteTxn<'db> {
+    pub(crate) fn begin(shared: &'db Arc<Shared>, permit: Permit<'db>) -> Result<Self> {
+        // Somebody may have failed or closed the store while this one waited.
+        shared.check_writable()?;
+        let root = shared.pager.tip();
+        Ok(Self {
+            shared,
+            catalog: Catalog::decode(&root.roots)?,
+            pages: shared.pager.begin_write(),
+            record: None,
+            trees: Vec::new(),
+            savepoints: Vec::new(),
+            txid: root.txid.next(),
+            changed: false,
+            failed: false,
+            permit,
+        })
+    }
+
+    /// Id that the transaction will have once it is committed.
+    pub fn txid(&self) -> TxnId {
+        self.txid
+    }
+
+    /// The tree called `name`, made if it does not exist.
+    ///
+    /// # Errors
+    /// [`Error::TreeName`]; [`Error::Corruption`]; [`Error::NoSpace`].
+    pub fn tree(&mut self, name: &str) -> Result<TreeMut<'_, 'db>> {
+        let index = match self.find(name)? {
+            Some(index) => index,
+            None => self.create_tree(name)?,
+        };
+        Ok(TreeMut::new(self, index))
+    }
+
+    /// The tree called `name`, if it exists.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`].
+    pub fn open_tree(&mut self, name: &str) -> Result<Option<TreeMut<'_, 'db>>> {
+        let index = self.find(name)?;
+        Ok(index.map(|index| TreeMut::new(self, index)))
+    }
+
+    /// Drops the tree called `name` with everything in it. `false` if there is none.
+    /// Cost: reads the branches of the tree and the leaves that point to long values.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`]; [`Error::NoSpace`].
+    pub fn drop_tree(&mut self, name: &str) -> Result<bool> {
+        let Some(index) = self.find(name)? else { return Ok(false) };
+        let tree = self.trees[index].tree.id;
+        self.remove(|txn| {
+            txn.log(&Op::DropTree { tree, name }, &[])?;
+            txn.trees[index].tree.clear(&mut txn.pages)?;
+            txn.trees.swap_remove(index);
+            txn.catalog.remove(&mut txn.pages, name)
+        })?;
+        Ok(true)
+    }
+
+    /// Names of the trees, in order.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`].
+    pub fn tree_names(&self) -> Result<Vec<String>> {
+        Ok(self.catalog.list(&self.pages)?.into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// Sets a key of the tree [`MAIN_TREE`]. See [`TreeMut::put`].
+    ///
+    /// # Errors
+    /// As [`TreeMut::put`].
+    pub fn put(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<bool> {
+        self.tree(MAIN_TREE)?.put(key, value)
+    }
+
+    /// The value of a key of the tree [`MAIN_TREE`].
+    ///
+    /// # Errors
+    /// As [`TreeMut::get`].
+    pub fn get(&mut self, key: impl AsRef<[u8]>) -> Result<Option<&[u8]>> {
+        match self.find(MAIN_TREE)? {
+            Some(index) => self.read(index, key.as_ref()),
+            None => Ok(None),
+        }
+    }
+
+    /// Removes a key of the tree [`MAIN_TREE`]. `false` if it was not there.
+    ///
+    /// # Errors
+    /// As [`TreeMut::delete`].
+    pub fn delete(&mut self, key: impl AsRef<[u8]>) -> Result<bool> {
+        match self.open_tree(MAIN_TREE)? {
+            Some(mut tree) => tree.delete(key),
+            None => Ok(false),
+        }
+    }
+
+    /// Remembers the state of the transaction. Savepoints nest; they end with the transaction.
+    /// Cost: pages changed from here on are copied once more.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`]; [`Error::TxnFailed`].
+    pub fn savepoint(&mut self) -> Result<Savepoint> {
+        let index = u32::try_from(self.savepoints.len())
+            .map_err(|_| Error::Misuse("more than four billion savepoints in one transaction".into()))?;
+        self.change(|txn| {
+            txn.log(&Op::Savepoint(index), &[])?;
+            let (catalog, trees) = (txn.catalog, txn.trees.clone());
+            txn.savepoints.push(SavedState { pages: txn.pages.savepoint(), catalog, trees });
+            Ok(())
+        })?;
+        Ok(Savepoint { index, txid: self.txid })
+    }
+
+    /// Undoes every change since `savepoint`, and forgets the savepoints made after it; `savepoint` itself can
+    /// be gone back to again.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] if the savepoint is not one of this transaction, or was forgotten.
+    pub fn rollback_to(&mut self, savepoint: Savepoint) -> Result<()> {
+        let index = savepoint.index as usize;
+        if savepoint.txid != self.txid || index >= self.savepoints.len() {
+            return Err(Error::Misuse(
+                "the savepoint does not belong to this transaction, or was forgotten".into(),
+            ));
+        }
+        self.change(|txn| {
+            txn.log(&Op::Rollback(savepoint.index), &[])?;
+            txn.savepoints.truncate(index + 1);
+            let state = &txn.savepoints[index];
+            txn.pages.rollback_to(&state.pages);
+            (txn.catalog, txn.trees) = (state.catalog, state.trees.clone());
+            Ok(())
+        })
+    }
+
+    /// Commits with the durability that the store was opened with.
+    ///
+    /// # Errors
+    /// As [`WriteTxn::commit_with`].
+    pub fn commit(self) -> Result<Commit> {
+        let durability = self.shared.options.durability;
+        self.commit_with(durability)
+    }
+
+    /// Makes every change of the transaction visible, atomically. What a crash may take afterwards is what
+    /// [`Durability`] says. A transaction without changes commits nothing and returns the last commit.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`], [`Error::TxnFailed`]: nothing was changed. [`Error::Io`], [`Error::Poisoned`]: the
+    /// log could not be written; the changes may or may not be there after the next opening, which is needed
+    /// before anything can be written again.
+    pub fn commit_with(self, durability: Durability) -> Result<Commit> {
+        let shared = self.shared;
+        let commit = self.append(durability)?;
+        shared.settle(&commit, durability)?;
+        Ok(commit)
+    }
+
+    /// Commits with [`Durability::Async`] and returns a ticket that can be awaited.
+    ///
+    /// # Errors
+    /// As [`WriteTxn::commit_with`].
+    pub fn commit_async(self) -> Result<Ticket> {
+        let shared = self.shared;
+        let commit = self.commit_with(Durability::Async)?;
+        Ok(Ticket::new(shared, commit))
+    }
+
+    /// Undoes every change. Dropping the transaction does the same.
+    pub fn abort(self) {}
+
+    /// Ends the transaction with its record complete in the log's buffer and its root at the tip.
+    fn append(mut self, durability: Durability) -> Result<Commit> {
+        if self.failed {
+            return Err(Error::TxnFailed);
+        }
+        if !self.changed {
+            return Ok(Commit::of(&self.shared.pager.tip()));
+        }
+        self.store_trees()?;
+        let before = self.shared.pager.tip();
+        let timestamp = self.shared.next_timestamp(before.timestamp);
+        self.log(&Op::Commit(timestamp), &[])?;
+        let lsn = match self.record.take() {
+            Some(record) => record.finish()?,
+            None => before.lsn,
+        };
+        let state = RootState { txid: self.txid, timestamp, lsn, roots: self.catalog.encode() };
+        let root = self.pages.commit(state);
+        self.shared.unpublished.push(&root, durability);
+        drop(self.permit);
+        Ok(Commit::of(&root))
+    }
+
+    fn store_trees(&mut self) -> Result<()> {
+        // A page or two: the end of a transaction that makes space must not fail for want of them.
+        self.pages.set_reserve(Reserve::Shared);
+        for open in self.trees.iter().filter(|open| open.tree != open.stored) {
+            self.catalog.set(&mut self.pages, &open.name, &open.tree)?;
+        }
+        Ok(())
+    }
+
+    fn find(&mut self, name: &str) -> Result<Option<usize>> {
+        if let Some(index) = self.trees.iter().position(|open| open.name == name) {
+            return Ok(Some(index));
+        }
+        let Some(tree) = self.catalog.find(&self.pages, name)? else { return Ok(None) };
+        self.trees.push(OpenTree { name: name.to_owned(), tree, stored: tree });
+        Ok(Some(self.trees.len() - 1))
+    }
+
+    fn create_tree(&mut self, name: &str) -> Result<usize> {
+        check_name(name)?;
+        self.change(|txn| {
+            let tree = Tree::empty(txn.catalog.take_id()?);
+            txn.log(&Op::CreateTree { tree: tree.id, name }, &[])?;
+            txn.catalog.set(&mut txn.pages, name, &tree)?;
+            txn.trees.push(OpenTree { name: name.to_owned(), tree, stored: tree });
+            Ok(txn.trees.len() - 1)
+        })
+    }
+
+    /// Runs a change; if it fails half-way, the transaction can only be aborted.
+    pub(crate) fn change<T>(&mut self, change: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.failed {
+            return Err(Error::TxnFailed);
+        }
+        self.changed = true;
+        let result = change(self);
+        self.failed = result.is_err();
+        result
+    }
+
+    /// The same for a change that makes space, which must succeed on a full disk.
+    pub(crate) fn remove<T>(&mut self, change: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.pages.set_reserve(Reserve::Shared);
+        let result = self.change(change);
+        self.pages.set_reserve(Reserve::Kept);
+        result
+    }
+
+    /// Appends an operation to the transaction's record, beginning it if this is the first.
+    pub(crate) fn log(&mut self, op: &Op<'_>, value: &[u8]) -> Result<()> {
+        let Some(log) = &self.shared.log else { return Ok(()) };
+        let record = match &mut self.record {
+            Some(record) => record,
+            none => {
+                let record = none.insert(log.begin()?);
+                let (header, _, _) = record::encode(&Op::Begin(self.txid));
+                record.append(&header)?;
+                record
+            }
+        };
+        let (header, key, end) = record::encode(op);
+        record.append(&header)?;
+        for bytes in [key, end, value] {
+            if !bytes.is_empty() {
+                record.append(bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends a piece of the value of the put logged last.
+    pub(crate) fn log_value(&mut self, bytes: &[u8]) -> Result<()> {
+        self.record.as_mut().map_or(Ok(()), |record| Ok(record.append(bytes)?))
+    }
+
+    pub(crate) fn read(&self, index: usize, key: &[u8]) -> Result<Option<&[u8]>> {
+        let tree = &self.trees[index].tree;
+        let value = tree.get(&self.pages, key)?;
+        value.map(|value| crate::tree_ref::bytes(&self.pages, tree.id, &value)).transpose()
+    }
+
+    /// The pages and the tree at `index`.
+    pub(crate) fn parts(&mut self, index: usize) -> (&mut PageTxn, &mut Tree) {
+        (&mut self.pages, &mut self.trees[index].tree)
+    }
+
+    /// The pages and the tree at `index`, for reading.
+    pub(crate) fn view(&self, index: usize) -> (&impl ReadPages, &Tree) {
+        (&self.pages, &self.trees[index].tree)
+    }
+}

@@ -1,0 +1,237 @@
+//! The log is torn at its end, damaged in its middle, missing, or somebody else's.
+//!
+//! A torn end was never acknowledged, and is cut without a word. Damage before it means that acknowledged commits are
+//! missing: the store says where, and opens with what lies before only if it is told to.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking, and its numbers are small"
+)]
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::{
+    Script, Step, bytes, killed, open, open_with, options, put_file, read_only, script::puts, segments, state,
+};
+use llmdb_engine::{Engine, ErrorKind, LogTail, Options, Result};
+use llmdb_vfs::{Vfs, crash::CrashVfs};
+
+const UNIT: usize = 4096;
+
+/// A store killed after `count` commits, each of which fits one unit of the log, and the one segment of that log.
+fn store(count: u64) -> (CrashVfs, Script, PathBuf) {
+    let commits = (0..count).map(|number| Step::Commit(puts("t", [number, number / 2], number, 50)));
+    let mut script = Script::new(commits.collect());
+    script.options.log_window_bytes = 64 << 10;
+    script.options.segment_bytes_max = 128 << 10;
+    let disk = CrashVfs::new(2);
+    let engine = script.run(&disk);
+    let killed = killed(&disk);
+    drop(engine);
+    let files = segments(&killed);
+    assert_eq!(files.len(), 1, "{files:?}");
+    (killed, script, files[0].0.clone())
+}
+
+/// What lies in unit `index` of the log, from the first batch on, up to its last byte that is not zero.
+fn used(log: &[u8], index: usize) -> usize {
+    let unit = &log[UNIT * (index + 1)..UNIT * (index + 2)];
+    unit.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+}
+
+fn cut_at_damage() -> Options {
+    let mut options = options();
+    options.log_tail = LogTail::CutAtDamage;
+    options
+}
+
+fn count(engine: &Engine) -> usize {
+    usize::try_from(engine.last_commit().txid.get()).unwrap()
+}
+
+#[test]
+fn a_tail_torn_at_any_sector_is_cut() {
+    let (store, script, segment) = store(12);
+    let log = bytes(&store, &segment);
+    let mut counts = Vec::new();
+    for at in (UNIT..log.len()).step_by(512) {
+        for way in ["zeros", "noise", "the end of the file"] {
+            let disk = store.fork();
+            match way {
+                "zeros" => disk.overwrite(&segment, at as u64, &vec![0; log.len() - at]).unwrap(),
+                "noise" => {
+                    let noise = common::script::value(at as u64, log.len() - at);
+                    disk.overwrite(&segment, at as u64, &noise).unwrap();
+                }
+                _ => put_file(&disk, &segment, &log[..at]),
+            }
+            let story = format!("{way} from {at} on");
+            // Each commit lies in a unit of its own, of which the first sectors are used, and zeros follow.
+            let needed = |index: usize| if way == "zeros" { used(&log, index) } else { UNIT };
+            let whole = (0..12).take_while(|index| at >= UNIT * (index + 1) + needed(*index)).count();
+            let found = script.verify_disk(&disk, whole, 12, &story);
+            if way == "zeros" {
+                counts.push(found);
+            }
+            // Whatever was cut, the store goes on from there, and does not find what it cut again.
+            let engine = open(&killed(&disk)).unwrap();
+            common::script::commit(&engine, &puts("t", [500], 1, 60)).unwrap();
+            drop(engine);
+        }
+    }
+    assert!(
+        counts.is_sorted() && counts[0] == 0 && counts.contains(&5) && counts.ends_with(&[12]),
+        "{counts:?}"
+    );
+}
+
+#[test]
+fn a_flipped_bit_in_what_was_acknowledged_is_refused_with_its_place() {
+    let (store, script, segment) = store(8);
+    let log = bytes(&store, &segment);
+    for index in 0..7 {
+        for at in (0..used(&log, index)).step_by(3) {
+            let disk = store.fork();
+            let offset = UNIT * (index + 1) + at;
+            disk.flip_bit(&segment, offset as u64, at as u32 % 8).unwrap();
+            let story = format!("a flipped bit at {offset}");
+            let error = open(&disk).expect_err(&story);
+            assert_eq!(error.kind(), ErrorKind::Corruption, "{story}: {error}");
+            let text = error.to_string();
+            assert!(text.contains("log segment 0000000000000000"), "{story}: {text}");
+            assert!(text.contains(&format!("offset {}:", UNIT * (index + 1))), "{story}: {text}");
+            assert!(text.contains("test.llmdb-wal"), "which log, among many stores: {text}");
+
+            let engine = open_with(&disk, cut_at_damage()).unwrap();
+            assert!(engine.recovery().cut_bytes > 0, "{story}");
+            assert_eq!(script.verify(&engine, 0, 8, &story), index, "what lies before the damage is there");
+            common::script::commit(&engine, &puts("t", [77], 1, 60)).unwrap();
+            let before = state(&engine);
+            drop(engine);
+            let engine = open(&killed(&disk)).unwrap();
+            assert!(state(&engine) == before, "{story}: once cut, the log is whole again");
+        }
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_the_last_batch_is_a_torn_tail() {
+    let (store, script, segment) = store(4);
+    let log = bytes(&store, &segment);
+    for at in 0..used(&log, 3) {
+        let disk = store.fork();
+        disk.flip_bit(&segment, (UNIT * 4 + at) as u64, 1).unwrap();
+        assert_eq!(script.verify_disk(&disk, 3, 4, "a flipped bit in the last batch"), 3);
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_the_header_of_a_segment_is_refused() {
+    let (store, script, segment) = store(5);
+    for at in (0..72).chain([511, 2048, 4095]) {
+        let disk = store.fork();
+        disk.flip_bit(&segment, at, 5).unwrap();
+        let error = open(&disk).expect_err("the log is not empty");
+        assert_eq!(error.kind(), ErrorKind::Corruption, "{error}");
+        let engine = open_with(&disk, cut_at_damage()).unwrap();
+        assert_eq!(script.verify(&engine, 0, 5, "a damaged header"), 0);
+    }
+}
+
+/// A log of many segments behind two checkpoints, not closed.
+fn long_log() -> (CrashVfs, Script) {
+    let mut steps: Vec<Step> = Vec::new();
+    for round in 0..18 {
+        steps.push(Step::Commit(puts("t", round * 10..round * 10 + 10, round, 900)));
+        if round == 3 || round == 6 {
+            steps.push(Step::Checkpoint);
+        }
+    }
+    let script = Script::new(steps);
+    let disk = CrashVfs::new(3);
+    let engine = script.run(&disk);
+    let killed = killed(&disk);
+    drop(engine);
+    assert!(segments(&killed).len() > 3, "{:?}", segments(&killed));
+    (killed, script)
+}
+
+#[test]
+fn a_missing_segment_is_refused() {
+    let (store, script) = long_log();
+    let files: Vec<PathBuf> = segments(&store).into_iter().map(|(path, _)| path).collect();
+    // Of what lies behind the last segment nobody knows; the first one is there for the older checkpoint.
+    for missing in &files[1..files.len() - 1] {
+        let disk = store.fork();
+        disk.remove_file(missing).unwrap();
+        let error = open(&disk).expect_err("a part of the log is missing");
+        assert_eq!(error.kind(), ErrorKind::Corruption, "{}: {error}", missing.display());
+        let engine = open_with(&disk, cut_at_damage()).unwrap();
+        let found = script.verify(&engine, 7, 17, "a missing segment");
+        assert!(found < 18, "{found}");
+    }
+}
+
+#[test]
+fn a_missing_log_is_refused_if_the_checkpoints_show_that_there_was_one() {
+    let (store, script) = long_log();
+    let remove_log = |disk: &CrashVfs| {
+        segments(disk).iter().for_each(|(path, _)| disk.remove_file(path).unwrap());
+    };
+    for with_folder in [true, false] {
+        let disk = store.fork();
+        remove_log(&disk);
+        if !with_folder {
+            disk.remove_dir(Path::new(common::LOG)).unwrap();
+        }
+        let error = open(&disk).expect_err("acknowledged commits are missing");
+        assert_eq!(error.kind(), ErrorKind::Corruption, "{error}");
+        let text = error.to_string();
+        assert!(text.contains("test.llmdb-wal") && text.contains("missing"), "{text}");
+        assert_eq!(open_with(&disk, read_only()).unwrap_err().kind(), ErrorKind::Corruption);
+
+        let engine = open_with(&disk, cut_at_damage()).unwrap();
+        assert_eq!(script.verify(&engine, 7, 7, "the newest checkpoint alone"), 7);
+        drop(engine);
+        let engine = open(&killed(&disk)).unwrap();
+        assert_eq!(script.verify(&engine, 7, 7, "accepted once, and for good"), 7);
+    }
+    // After a clean close there is no log, and none is missed.
+    let engine = open(&store).unwrap();
+    engine.close().unwrap();
+    assert!(segments(&store).is_empty());
+    script.verify(&open(&store).unwrap(), 18, 18, "closed");
+}
+
+#[test]
+fn the_log_of_another_store_is_refused_and_left_alone() {
+    let (store, _, segment) = store(3);
+    let (other, ..) = {
+        let disk = CrashVfs::new(77);
+        let engine = Script::new(vec![Step::Commit(puts("t", 0..5, 1, 50))]).run(&disk);
+        (killed(&disk), engine)
+    };
+    let foreign = bytes(&other, &segments(&other)[0].0);
+    put_file(&store, &segment, &foreign);
+    for options in [options(), cut_at_damage()] {
+        let error = open_with(&store, options).expect_err("not its log");
+        assert_eq!(error.kind(), ErrorKind::Corruption);
+        let text = error.to_string();
+        assert!(text.contains("belongs to another store"), "{text}");
+        assert!(bytes(&store, &segment) == foreign, "somebody will want it back");
+    }
+}
+
+#[test]
+fn a_log_without_its_data_file_is_not_taken_for_a_new_store() {
+    let (store, ..) = store(3);
+    store.rename(common::PATH.as_ref(), "elsewhere".as_ref()).unwrap();
+    let error = open(&store).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corruption);
+    assert!(error.to_string().contains("put the data file back"), "{error}");
+    store.rename("elsewhere".as_ref(), common::PATH.as_ref()).unwrap();
+    let engine: Result<Engine> = open(&store);
+    assert_eq!(count(&engine.unwrap()), 3);
+}

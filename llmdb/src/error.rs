@@ -1,0 +1,150 @@
+//! The one error of the facade.
+
+use std::fmt;
+
+use llmdb_engine as engine;
+
+/// Result of a call.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a call failed: opaque, so that what is below may change, with a [`ErrorKind`] to decide by, a code for
+/// other languages and scripts, a message for the person at the keyboard, and advice on what to do next.
+///
+/// # Examples
+/// ```
+/// let db = llmdb::Db::in_memory()?;
+/// let mut txn = db.begin_write()?;
+/// let error = txn.put(vec![0; 10_000], "value").unwrap_err();
+/// assert_eq!(error.kind(), llmdb::ErrorKind::TooLong);
+/// assert_eq!(error.code(), "too_long");
+/// # Ok::<(), llmdb::Error>(())
+/// ```
+pub struct Error(Box<engine::Error>);
+
+/// What an [`Error`] calls for. New kinds may be added.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Stored bytes are wrong. Check, restore a backup, or save what can be read with [`crate::Db::salvage`].
+    Corruption,
+    /// The file is not a database of this kind.
+    NotADatabase,
+    /// A later version of the program wrote the file.
+    NewerVersion,
+    /// The operating system refused. After a failed write or sync, open the database again.
+    Io,
+    /// No space is left. Nothing was changed; make room and try again.
+    NoSpace,
+    /// Another process, or another handle of this one, has the database open.
+    Locked,
+    /// An earlier write failed, so nothing is accepted until the database is opened again.
+    Poisoned,
+    /// An earlier call failed; the transaction can only be aborted.
+    TxnFailed,
+    /// The key or the value is longer than the limit. Nothing was changed.
+    TooLong,
+    /// The database was opened for reading only, or closed.
+    ReadOnly,
+    /// There is no such database.
+    Missing,
+    /// The call makes no sense here. Fix the program.
+    Misuse,
+    /// The caller's progress function asked to stop.
+    Cancelled,
+}
+
+impl ErrorKind {
+    /// A stable name for scripts and other languages, such as `"corruption"` or `"no_space"`.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Corruption => "corruption",
+            Self::NotADatabase => "not_a_database",
+            Self::NewerVersion => "newer_version",
+            Self::Io => "io",
+            Self::NoSpace => "no_space",
+            Self::Locked => "locked",
+            Self::Poisoned => "poisoned",
+            Self::TxnFailed => "txn_failed",
+            Self::TooLong => "too_long",
+            Self::ReadOnly => "read_only",
+            Self::Missing => "missing",
+            Self::Misuse => "misuse",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// What to do next, in one sentence for the person at the keyboard; `None` if the message says it all.
+    pub const fn advice(self) -> Option<&'static str> {
+        match self {
+            Self::Corruption => {
+                Some("restore a backup, or save what can still be read into a new file by salvage")
+            }
+            Self::NotADatabase => Some("look whether the path is the right one; the file was not touched"),
+            Self::NewerVersion => Some("upgrade the program; the file was not touched"),
+            Self::Io => Some("look at the disk and the permissions, then open the database again"),
+            Self::NoSpace => Some("make room on the device and try again"),
+            Self::Locked => Some("close the database there, or wait until that process ends"),
+            Self::Poisoned => {
+                Some("open the database again: recovery keeps everything that was acknowledged")
+            }
+            Self::TxnFailed => Some("abort the transaction and begin another"),
+            Self::TooLong | Self::Misuse | Self::Missing | Self::ReadOnly | Self::Cancelled => None,
+        }
+    }
+}
+
+impl Error {
+    /// Which action the error calls for.
+    pub fn kind(&self) -> ErrorKind {
+        match self.0.kind() {
+            engine::ErrorKind::Corruption => ErrorKind::Corruption,
+            engine::ErrorKind::NotADatabase => ErrorKind::NotADatabase,
+            engine::ErrorKind::NewerVersion => ErrorKind::NewerVersion,
+            engine::ErrorKind::NoSpace => ErrorKind::NoSpace,
+            engine::ErrorKind::Locked => ErrorKind::Locked,
+            engine::ErrorKind::Poisoned => ErrorKind::Poisoned,
+            engine::ErrorKind::TxnFailed => ErrorKind::TxnFailed,
+            engine::ErrorKind::TooLong => ErrorKind::TooLong,
+            engine::ErrorKind::ReadOnly => ErrorKind::ReadOnly,
+            engine::ErrorKind::Missing => ErrorKind::Missing,
+            engine::ErrorKind::Misuse => ErrorKind::Misuse,
+            engine::ErrorKind::Cancelled => ErrorKind::Cancelled,
+            _ => ErrorKind::Io,
+        }
+    }
+
+    /// The stable name of the kind, see [`ErrorKind::code`].
+    pub fn code(&self) -> &'static str {
+        self.kind().code()
+    }
+
+    /// What to do next, see [`ErrorKind::advice`].
+    pub fn advice(&self) -> Option<&'static str> {
+        self.kind().advice()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code(), self.0)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+#[doc(hidden)]
+impl From<engine::Error> for Error {
+    fn from(error: engine::Error) -> Self {
+        Self(Box::new(error))
+    }
+}

@@ -1,0 +1,76 @@
+//! An embedded database in one file: named trees of keys and values, changed by transactions that survive
+//! crashes, read through snapshots that copy nothing.
+//!
+//! Holds the API that programs build on. Does not know wire formats, the terminal, or how the engine below it
+//! keeps its promises.
+//!
+//! ```
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("notes.llmdb");
+//! use llmdb::{Db, Options};
+//!
+//! let db = Db::open(&path, Options::new())?;          // makes the file if it is not there
+//!
+//! let mut txn = db.begin_write()?;                    // one writer at a time
+//! txn.put("user/1", "Ada")?;                          // the tree "main"
+//! txn.tree("tags")?.put("ada", "mathematics")?;       // any number of other trees
+//! txn.commit()?;                                      // both or neither; on the media when this returns
+//!
+//! let snapshot = db.snapshot()?;                      // never waits, never changes
+//! assert_eq!(snapshot.get("user/1")?, Some(&b"Ada"[..]));
+//! for row in snapshot.main()?.prefix("user/")? {
+//!     let (key, value) = row?;                        // slices of the database itself
+//!     println!("{} = {}", key.escape_ascii(), value.escape_ascii());
+//! }
+//! # drop(snapshot);
+//! db.close()?;                                        // or just drop it
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What it promises
+//! - **Atomic and durable.** After a crash at any moment, the database holds a prefix of the commits, each
+//!   whole, and with [`Durability::Sync`] (the default) every commit that returned. See [`Durability`] for what
+//!   the faster kinds give up: only ever the newest commits, never half of one.
+//! - **Snapshots.** A [`Snapshot`] shows one commit for as long as it lives, is `Send + Sync`, and costs its
+//!   readers no lock, no copy and no allocation.
+//! - **Honest errors.** Every page and every record of the log carries a checksum; damage is an
+//!   [`ErrorKind::Corruption`] that names the place, never a wrong answer. After a failed write or sync nothing
+//!   is acknowledged until the database is opened again.
+//!
+//! # Limits
+//! Keys hold up to [`KEY_LEN_MAX`] bytes, values up to 4 GiB, names of trees up to [`TREE_NAME_LEN_MAX`] bytes.
+//! One process has a database open for writing; several may have it open for reading only.
+//!
+//! # Files
+//! `notes.llmdb` is the database. While it is open for writing, a folder `notes.llmdb-wal` beside it holds the
+//! log of the newest commits, and the two belong together; a clean close leaves the data file alone. The empty
+//! file `notes.llmdb-lock` keeps second writers out.
+#![forbid(unsafe_code)]
+
+mod db;
+mod error;
+mod options;
+mod snapshot;
+mod stats;
+mod ticket;
+mod tree;
+mod tree_mut;
+mod write;
+
+pub use db::Db;
+pub use error::{Error, ErrorKind, Result};
+pub use llmdb_engine::{
+    BackupReport, CheckReport, Commit, Durability, KEY_LEN_MAX, LogTail, LostRange, Lsn, MAIN_TREE, Pgno,
+    Problem, RecoveryReport, SalvageReport, StartFrom, StoreId, TREE_NAME_LEN_MAX, Timestamp, TreeId, TxnId,
+};
+pub use options::Options;
+pub use snapshot::Snapshot;
+pub use stats::Stats;
+pub use ticket::Ticket;
+pub use tree::{Cursor, Range, Row, Tree, ValueReader};
+pub use tree_mut::TreeMut;
+pub use write::{Savepoint, WriteTxn};
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

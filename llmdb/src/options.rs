@@ -1,0 +1,79 @@
+//! How a database is opened.
+
+use llmdb_engine::{Background, Durability, LogTail, Options as EngineOptions, StartFrom};
+
+/// How to open a database: start from [`Options::new`], which suits most programs, and change what must differ.
+///
+/// # Examples
+/// ```
+/// use llmdb::{Durability, Options};
+///
+/// let options = Options::new().create(false).durability(Durability::Group { interval_us: 500 });
+/// # let _ = options;
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "options do nothing until a database is opened with them"]
+pub struct Options(pub(crate) EngineOptions);
+
+impl Options {
+    /// The defaults: made if missing, writable, each commit durable, checkpoints in the background.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether the database is made if there is none. Default: yes. Say no where a mistyped path should be an
+    /// error rather than an empty database.
+    pub fn create(mut self, create: bool) -> Self {
+        self.0.create = create;
+        self
+    }
+
+    /// Whether the database is opened for reading only. Default: no. Several processes can read at once. A
+    /// database that was not closed must be opened once for writing first, which recovers it.
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.0.read_only = read_only;
+        self
+    }
+
+    /// What a crash may take from commits that do not say it themselves. Default: [`Durability::Sync`], nothing.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.0.durability = durability;
+        self
+    }
+
+    /// Bytes of log after which a checkpoint brings the data file up to date. Default: 64 MiB. Smaller values
+    /// make recovery faster and write more.
+    pub fn checkpoint_log_bytes(mut self, bytes: u64) -> Self {
+        self.0.checkpoint_log_bytes = bytes;
+        self.0.stall_log_bytes = self.0.stall_log_bytes.max(bytes.saturating_mul(2));
+        self
+    }
+
+    /// Memory for changed pages that no checkpoint has written yet; beyond it they are written early. Default:
+    /// 256 MiB. Programs with little memory lower it, at the cost of pages that are written twice.
+    pub fn dirty_bytes_max(mut self, bytes: u64) -> Self {
+        self.0.dirty_bytes_max = bytes;
+        self
+    }
+
+    /// Whether the database may run threads of its own, for checkpoints and asynchronous commits. Default: yes.
+    /// Without them, checkpoints run inside the commit that makes them due.
+    pub fn background_threads(mut self, allowed: bool) -> Self {
+        self.0.background = if allowed { Background::Threads } else { Background::Manual };
+        self
+    }
+
+    /// What to do with a log that is damaged where it had been durable. Default: refuse to open, because
+    /// acknowledged commits are missing.
+    pub fn log_tail(mut self, tail: LogTail) -> Self {
+        self.0.log_tail = tail;
+        self
+    }
+
+    /// Which checkpoint recovery starts from. Default: the newest; the older one helps when pages of the newest
+    /// are damaged.
+    pub fn start_from(mut self, start: StartFrom) -> Self {
+        self.0.start_from = start;
+        self
+    }
+}

@@ -1,0 +1,84 @@
+//! Snapshots: one commit, held still.
+
+use llmdb_engine as engine;
+
+use crate::{Lsn, Range, Result, Timestamp, Tree, TxnId};
+
+/// The database as it was after one commit, for as long as this value lives. `Send + Sync`; any number may be
+/// held, and none of them waits for, or holds up, a writer.
+///
+/// A snapshot held for long keeps the pages that it alone can see from being used again, so the file may grow.
+///
+/// # Examples
+/// ```
+/// # let db = llmdb::Db::in_memory()?;
+/// # let mut txn = db.begin_write()?;
+/// # txn.put("answer", "41")?;
+/// # txn.commit()?;
+/// let before = db.snapshot()?;
+/// let mut txn = db.begin_write()?;
+/// txn.put("answer", "42")?;
+/// txn.commit()?;
+/// assert_eq!(before.get("answer")?, Some(&b"41"[..]));
+/// assert_eq!(db.snapshot()?.get("answer")?, Some(&b"42"[..]));
+/// # Ok::<(), llmdb::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Snapshot(pub(crate) engine::Snapshot);
+
+impl Snapshot {
+    /// Id of the last transaction that the snapshot shows.
+    pub fn txid(&self) -> TxnId {
+        self.0.txid()
+    }
+
+    /// When that transaction was committed.
+    pub fn timestamp(&self) -> Timestamp {
+        self.0.timestamp()
+    }
+
+    /// Where its record ends in the log.
+    pub fn lsn(&self) -> Lsn {
+        self.0.lsn()
+    }
+
+    /// The tree called `name`, if there is one. Cost: one lookup in the catalog; keep the result.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Corruption`], [`crate::ErrorKind::Io`].
+    pub fn tree(&self, name: &str) -> Result<Option<Tree<'_>>> {
+        Ok(self.0.tree(name)?.map(Tree))
+    }
+
+    /// Names of the trees and the number of keys in each, in the order of the names.
+    ///
+    /// # Errors
+    /// As [`Snapshot::tree`].
+    pub fn trees(&self) -> Result<Vec<(String, u64)>> {
+        Ok(self.0.trees()?)
+    }
+
+    /// The tree [`crate::MAIN_TREE`], which is empty until something is put there.
+    ///
+    /// # Errors
+    /// As [`Snapshot::tree`].
+    pub fn main(&self) -> Result<Tree<'_>> {
+        Ok(Tree(self.0.main()?))
+    }
+
+    /// The value of a key of the tree [`crate::MAIN_TREE`]. See [`Tree::get`].
+    ///
+    /// # Errors
+    /// As [`Tree::get`].
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<&[u8]>> {
+        Ok(self.0.get(key)?)
+    }
+
+    /// All rows of the tree [`crate::MAIN_TREE`], in the order of their keys.
+    ///
+    /// # Errors
+    /// As [`Tree::iter`].
+    pub fn iter(&self) -> Result<Range<'_>> {
+        Ok(Range(self.0.iter()?))
+    }
+}

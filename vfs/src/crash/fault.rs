@@ -1,0 +1,144 @@
+//! Calls that fail on purpose.
+
+use std::io;
+
+/// Kinds of calls, for the observer and for planning failures. The order is that of their names in reports.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum OpKind {
+    /// Opening a file, or making one.
+    Open,
+    /// Reading, from the page cache or from the media.
+    Read,
+    /// [`crate::File::write_at`].
+    Write,
+    /// [`crate::File::write_durable_at`], before any byte is on its way.
+    WriteDurable,
+    /// The same call, when its bytes are on their way: a crash here leaves any part of them.
+    Arrival,
+    /// [`crate::File::sync_data`].
+    Sync,
+    /// [`crate::File::allocate`].
+    Allocate,
+    /// [`crate::File::set_len`].
+    SetLen,
+    /// [`crate::Ring::submit`].
+    Submit,
+    /// [`crate::Ring::wait`], when a write completes.
+    Completion,
+    /// Removing a file or a folder.
+    Remove,
+    /// Renaming a file.
+    Rename,
+    /// Making a folder.
+    CreateDir,
+    /// [`crate::Vfs::sync_dir`].
+    SyncDir,
+}
+
+impl OpKind {
+    /// All kinds.
+    pub const ALL: [Self; 14] = [
+        Self::Open,
+        Self::Read,
+        Self::Write,
+        Self::WriteDurable,
+        Self::Arrival,
+        Self::Sync,
+        Self::Allocate,
+        Self::SetLen,
+        Self::Submit,
+        Self::Completion,
+        Self::Remove,
+        Self::Rename,
+        Self::CreateDir,
+        Self::SyncDir,
+    ];
+}
+
+/// How a call fails.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// The device reports an error (EIO). A failed sync has forced some sectors, marks all of them clean, and
+    /// leaves what was written visible; the next sync succeeds. A failed direct write has written some sectors.
+    Io,
+    /// There is no space (ENOSPC). Nothing was changed.
+    NoSpace,
+    /// A signal came first (EINTR). Nothing was changed.
+    Interrupted,
+    /// A read or write handles a part of the bytes. Other calls do not fail.
+    Short,
+}
+
+impl Failure {
+    /// The error that the caller sees; `None` for a short read or write.
+    pub fn error(self) -> Option<io::Error> {
+        match self {
+            Self::Io => Some(io::Error::other("planned device error")),
+            Self::NoSpace => Some(io::ErrorKind::StorageFull.into()),
+            Self::Interrupted => Some(io::ErrorKind::Interrupted.into()),
+            Self::Short => None,
+        }
+    }
+}
+
+/// A failure to come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// The kind of call that fails.
+    pub kind: OpKind,
+    /// How many calls of this kind succeed before, counted from when the fault is planned.
+    pub after_count: u64,
+    /// How many fail then.
+    pub fail_count: u64,
+    /// How they fail.
+    pub failure: Failure,
+}
+
+/// The faults to come, and how many calls there were.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Faults {
+    planned: Vec<Fault>,
+    counts: [u64; OpKind::ALL.len()],
+    failed_count: u64,
+}
+
+impl Faults {
+    pub(super) fn plan(&mut self, fault: Fault) {
+        self.planned.push(fault);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.planned.clear();
+    }
+
+    /// Counts a call and decides whether it fails.
+    pub(super) fn next(&mut self, kind: OpKind) -> Option<Failure> {
+        self.counts[kind as usize] += 1;
+        let mut failure = None;
+        for fault in self.planned.iter_mut().filter(|fault| fault.kind == kind) {
+            if fault.after_count > 0 {
+                fault.after_count -= 1;
+            } else if fault.fail_count > 0 {
+                fault.fail_count -= 1;
+                failure = Some(fault.failure);
+            }
+        }
+        if failure.is_some() {
+            self.note();
+        }
+        failure
+    }
+
+    /// Counts a failure.
+    pub(super) fn note(&mut self) {
+        self.failed_count += 1;
+    }
+
+    pub(super) fn count(&self, kind: OpKind) -> u64 {
+        self.counts[kind as usize]
+    }
+
+    pub(super) fn failed_count(&self) -> u64 {
+        self.failed_count
+    }
+}

@@ -1,0 +1,250 @@
+//! How the log makes room for what is being appended: sealing full batches, reserving space, beginning
+//! segments.
+//!
+//! Only the one open record writer comes here, and it holds no lock of the tail while it waits for the disk:
+//! others go on committing what is complete.
+
+use std::{io, sync::Arc};
+
+use llmdb_base::{Lsn, sync::lock};
+use llmdb_vfs::{AlignedBuf, BLOCK_SIZE, Create, File};
+
+use crate::{
+    Log, LogError, LogResult,
+    flight::Flight,
+    folder::{Files, LiveSegment, Name},
+    segment::{SEGMENT_HEADER_LEN, SegmentHeader, lsn_at},
+    tail::{Fill, Obstacle, Segment},
+};
+
+/// Whether the record being appended is so long that it will fill the space it gets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Haste {
+    /// A short record: space is filled with zeros first, so that many small writes find it allocated.
+    None,
+    /// A long one: it overwrites its space at once, so zeros would only double the writing.
+    Bulk,
+}
+
+/// The file of a segment that is about to begin.
+struct Prepared {
+    file: Arc<dyn File>,
+    reserved: u64,
+    recycled: bool,
+}
+
+impl Log {
+    /// Removes what stands in the way of the open writer.
+    ///
+    /// # Errors
+    /// [`LogError::NoSpace`] and errors from opening files leave the log usable; all others poison it.
+    pub(crate) fn overcome(&self, obstacle: Obstacle, haste: Haste) -> LogResult<()> {
+        self.check_usable()?;
+        match obstacle {
+            Obstacle::Segment => self.begin_segment(),
+            Obstacle::Space => self.reserve_space(haste),
+            Obstacle::Batch => {
+                lock(&self.tail).seal(Fill::Full);
+                self.submit_without_waiting()
+            }
+            Obstacle::Buffer => self.wait_for_buffer(),
+        }
+    }
+
+    /// Starts writing what is sealed, unless a committer is at it: it will find this as well.
+    fn submit_without_waiting(&self) -> LogResult<()> {
+        match self.flight.try_lock() {
+            Ok(mut flight) => {
+                self.submit_sealed(&mut flight)?;
+                flight.kick();
+                Ok(())
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn wait_for_buffer(&self) -> LogResult<()> {
+        let mut flight = lock(&self.flight);
+        self.submit_sealed(&mut flight)?;
+        if !flight.is_empty() {
+            self.reap(&mut flight)?;
+        }
+        let durable = flight.durable();
+        drop(flight);
+        self.queue.advance(durable);
+        Ok(())
+    }
+
+    /// Gets space for one more window of the segment in use.
+    fn reserve_space(&self, haste: Haste) -> LogResult<()> {
+        let (file, from, end) = {
+            let tail = lock(&self.tail);
+            let segment = tail.segment.as_ref().expect("space is reserved in a segment");
+            (Arc::clone(&segment.file), segment.reserved, segment.end)
+        };
+        let len = self.options.window_bytes.min(end - from);
+        self.reserve(&*file, from, len, haste)?;
+        lock(&self.tail).segment.as_mut().expect("segments do not go away").reserved = from + len;
+        if let Some(segment) = lock(&self.files).live.back_mut() {
+            segment.file_bytes = from + len;
+        }
+        Ok(())
+    }
+
+    fn reserve(&self, file: &dyn File, offset: u64, len: u64, haste: Haste) -> LogResult<()> {
+        file.allocate(offset, len).map_err(|error| space_error("reserve space for the log", len, error))?;
+        if haste == Haste::None {
+            let zeros = AlignedBuf::new(usize::try_from(len).expect("a window is at most 64 MiB long"));
+            file.write_durable_at(&zeros, offset)
+                .map_err(|error| self.poison_unless_full(space_error("write zeros ahead", len, error)))?;
+            self.counters.zeroed_bytes.add(len);
+        }
+        Ok(())
+    }
+
+    /// Goes on in a new segment, once all of the old one is on the media.
+    fn begin_segment(&self) -> LogResult<()> {
+        self.drain()?;
+        let mut files = lock(&self.files);
+        let (first_lsn, previous_end) = match &lock(&self.tail).segment {
+            Some(full) => (lsn_at(full.first_lsn, full.next), lsn_at(full.first_lsn, full.next)),
+            None => (self.start.first_lsn, self.start.previous_end),
+        };
+        let index = files.next_index;
+        files.next_index += 1;
+        let header = SegmentHeader { store: self.store, index, first_lsn, previous_end };
+        let (prepared, checksum) = self.prepare_segment(&mut files, &header)?;
+        let end = files.next_bytes.max(prepared.reserved.min(self.options.segment_bytes_max));
+        files.next_bytes = (files.next_bytes * 2).min(self.options.segment_bytes_max);
+        if let Some(old) = files.live.back_mut().filter(|old| old.end.is_none()) {
+            old.end = Some(previous_end);
+        }
+        files.live.push_back(LiveSegment { index, end: None, file_bytes: prepared.reserved });
+        self.counters.segments.add(1);
+        self.counters.recycled.add(u64::from(prepared.recycled));
+        lock(&self.flight).begin_segment(checksum, first_lsn);
+        let Prepared { file, reserved, .. } = prepared;
+        let reserved = reserved.min(end);
+        lock(&self.tail).segment =
+            Some(Segment { file, index, first_lsn, next: SEGMENT_HEADER_LEN, reserved, end });
+        Ok(())
+    }
+
+    /// Waits until every sealed batch is on the media. Makes the ring if there is none yet.
+    pub(crate) fn drain(&self) -> LogResult<()> {
+        let mut flight = lock(&self.flight);
+        if !flight.has_ring() {
+            let ring = self.folder.vfs.ring(self.options.in_flight_max);
+            flight.set_ring(ring.map_err(LogError::during("make a ring for the log"))?);
+        }
+        self.submit_sealed(&mut flight)?;
+        while !flight.is_empty() {
+            self.reap(&mut flight)?;
+            self.submit_sealed(&mut flight)?;
+        }
+        let durable = flight.durable();
+        drop(flight);
+        self.queue.advance(durable);
+        Ok(())
+    }
+
+    /// A file with a durable name, some space, and a durable header. On a clean error it is gone again.
+    fn prepare_segment(&self, files: &mut Files, header: &SegmentHeader) -> LogResult<(Prepared, u32)> {
+        let name = Name::Segment(header.index);
+        if !files.folder_is_durable {
+            self.folder.create()?;
+            self.folder.sync_parent().map_err(|error| self.poison(error))?;
+            files.folder_is_durable = true;
+        }
+        let prepared = match files.spares.pop() {
+            Some(spare) => {
+                self.folder.rename(Name::Spare(spare.index), name)?;
+                self.prepare_file(name, Create::Never)
+            }
+            None => self.prepare_file(name, Create::New),
+        };
+        let made = prepared.and_then(|prepared| {
+            let checksum = self.write_header(&*prepared.file, header)?;
+            Ok((prepared, checksum))
+        });
+        if made.is_err() && self.queue.failure().is_none() {
+            self.folder.remove(name)?;
+        }
+        made
+    }
+
+    fn prepare_file(&self, name: Name, create: Create) -> LogResult<Prepared> {
+        let file = self.folder.open(name, create, true)?;
+        let unit = BLOCK_SIZE as u64;
+        let len = file.len().map_err(LogError::during("ask for the length of a log segment"))?;
+        let mut reserved = len - len % unit;
+        if reserved <= SEGMENT_HEADER_LEN {
+            reserved = SEGMENT_HEADER_LEN + self.options.window_bytes;
+            self.reserve(&*file, 0, reserved, Haste::None)?;
+        }
+        file.sync_data().map_err(|error| self.poison(LogError::io("sync a new log segment", error)))?;
+        self.folder.sync().map_err(|error| self.poison(error))?;
+        Ok(Prepared { file, reserved, recycled: create == Create::Never })
+    }
+
+    fn write_header(&self, file: &dyn File, header: &SegmentHeader) -> LogResult<u32> {
+        let (unit, checksum) = header.encode();
+        file.write_durable_at(&unit, 0).map_err(|error| {
+            self.poison_unless_full(space_error(
+                "write the header of a log segment",
+                SEGMENT_HEADER_LEN,
+                error,
+            ))
+        })?;
+        Ok(checksum)
+    }
+
+    /// Starts as many writes as there is room for.
+    pub(crate) fn submit_sealed(&self, flight: &mut Flight) -> LogResult<()> {
+        while flight.has_room() {
+            let Some(batch) = lock(&self.tail).take_sealed() else { return Ok(()) };
+            flight.submit(batch, &self.counters).map_err(|error| self.poison(error))?;
+        }
+        Ok(())
+    }
+
+    /// Waits for one write. Something must be under way.
+    pub(crate) fn reap(&self, flight: &mut Flight) -> LogResult<()> {
+        let buffer = flight.wait().map_err(|error| self.poison(error))?;
+        lock(&self.tail).put_back(buffer);
+        Ok(())
+    }
+
+    /// Makes `error` the end of this log, if it is not just a lack of space found before anything was
+    /// accepted.
+    fn poison_unless_full(&self, error: LogError) -> LogError {
+        match error {
+            LogError::NoSpace { .. } => error,
+            other => self.poison(other),
+        }
+    }
+
+    /// Ends the life of this log: `error` goes to the caller and, as a reason, to everybody else.
+    pub(crate) fn poison(&self, error: LogError) -> LogError {
+        self.queue.fail(error.to_string().into());
+        error
+    }
+}
+
+fn space_error(what: &str, needed_bytes: u64, error: io::Error) -> LogError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            LogError::NoSpace { needed_bytes }
+        }
+        _ => LogError::io(what, error),
+    }
+}
+
+/// Where a log begins that has no segment yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start {
+    /// LSN of the first batch.
+    pub first_lsn: Lsn,
+    /// Where the log before it ended.
+    pub previous_end: Lsn,
+}
