@@ -126,7 +126,9 @@ impl Pager {
         store.verified.reserve(file_pages);
         let space = Space::new(file_pages);
         let loaded = load::load(&*file, &space, &chosen)?;
-        let newest_epoch = found.newest.root.epoch.max(chosen.newest.root.epoch);
+        // The older generation may have the later epoch: if it was being given up when the power failed.
+        let epochs = [Some(found.newest), found.older].into_iter().flatten().map(|meta| meta.root.epoch);
+        let newest_epoch = epochs.fold(chosen.newest.root.epoch, Epoch::max);
         let skipped = EPOCHS_SKIPPED + vfs.random_u64() % EPOCHS_SKIPPED;
         let last_epoch = Epoch::new(newest_epoch.get() + skipped);
         let (writer, map_damage) = writer(access, last_epoch, loaded, &space, &chosen)?;
