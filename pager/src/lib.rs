@@ -32,7 +32,8 @@ mod view;
 mod writeback;
 mod writer;
 
-#[cfg(all(test, loom))]
+#[cfg(loom)]
+#[cfg(test)]
 mod loom_tests;
 
 pub use checkpoint::{Checkpoint, Progress};

@@ -226,7 +226,7 @@ impl Pager {
         let tip = self.tip.load();
         // A checkpoint gives the state of the tip a new name; publishing the old one would leave what the
         // checkpoint freed waiting for the next commit.
-        let root = if tip.txid == root.txid { &tip } else { root };
+        let root = if tip.state() == root.state() { &tip } else { root };
         if root.epoch > self.published.epoch() {
             self.published.store(root);
         }

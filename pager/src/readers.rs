@@ -149,7 +149,8 @@ mod start {
     pub(super) fn remember(_index: usize) {}
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(not(loom))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -77,7 +77,8 @@ impl Batch {
 ///
 /// Invariants:
 /// 1. `pending` is in ascending order of `freed`.
-/// 2. Every page under a key of `parked` was seen by the retained root of that name when it was last tested;
+/// 2. Every page under a key of `parked` was seen by the retained root of that name when it was last tested, or
+///    waits for another root than that one to be published;
 ///    it is tested again when that root is no longer retained, and not before.
 #[derive(Debug, Default)]
 pub(crate) struct Retention {
@@ -127,20 +128,24 @@ impl Retention {
     fn sort(&mut self, batch: Batch, published: Epoch, retained: &[Epoch], free: &mut impl FnMut(PageRange)) {
         let mut blocked: Option<(Epoch, Batch)> = None;
         for page in batch.pages {
-            match verdict(page.born, batch.freed, published, retained) {
-                Verdict::Reusable => free(page.range),
-                Verdict::NotPublished => unreachable!("the caller looked, and what was published stays so"),
-                Verdict::Blocked(root) => {
-                    if blocked.as_ref().is_none_or(|(last, _)| *last != root) {
-                        if let Some((last, batch)) = blocked.take() {
-                            self.park(last, batch);
-                        }
-                        blocked = Some((root, Batch::new(batch.freed)));
-                    }
-                    if let Some((_, batch)) = &mut blocked {
-                        batch.pages.push(page);
-                    }
+            let root = match verdict(page.born, batch.freed, published, retained) {
+                Verdict::Reusable => {
+                    free(page.range);
+                    continue;
                 }
+                Verdict::Blocked(root) => root,
+                // Parked at open under a generation that claims to be younger than the newest: tested again with
+                // every publication.
+                Verdict::NotPublished => published,
+            };
+            if blocked.as_ref().is_none_or(|(last, _)| *last != root) {
+                if let Some((last, batch)) = blocked.take() {
+                    self.park(last, batch);
+                }
+                blocked = Some((root, Batch::new(batch.freed)));
+            }
+            if let Some((_, batch)) = &mut blocked {
+                batch.pages.push(page);
             }
         }
         if let Some((root, batch)) = blocked {
@@ -196,5 +201,18 @@ mod tests {
         assert_eq!(retention.oldest(), Some((e(7), 2)));
         assert_eq!(release(&mut retention, 10, &[e(10)]), [100]);
         assert_eq!(retention.oldest(), None);
+    }
+
+    #[test]
+    fn what_was_parked_before_its_freeing_was_published_waits_for_that() {
+        let mut retention = Retention::default();
+        let mut batch = Batch::new(e(9));
+        batch.push(PageRange::new(100, 1), e(0));
+        retention.park(e(8), batch);
+        let mut freed = 0;
+        for (published, expected) in [(5, 0), (8, 0), (9, 1)] {
+            retention.release(e(published), &[e(published)], &mut |_| freed += 1);
+            assert_eq!(freed, expected);
+        }
     }
 }

@@ -86,6 +86,7 @@ fn every_flipped_bit_is_found_or_harmless() {
     let (disk, model) = store();
     let intact = open(&disk, Access::ReadOnly, Pick::Newest).unwrap();
     assert_eq!(read_all(&intact, &model), []);
+    let map = open(&disk, Access::ReadWrite, Pick::Newest).unwrap().own_pages();
     let live: Vec<u64> =
         intact.live_ranges().flat_map(|(first, count)| first.get()..first.get() + count).collect();
     drop(intact);
@@ -96,6 +97,7 @@ fn every_flipped_bit_is_found_or_harmless() {
             disk.damage(at, mask);
             match open(&disk, Access::ReadWrite, Pick::Newest) {
                 Ok(pager) => {
+                    assert!(!map.contains(&Pgno::new(pgno)), "a flip in the map went unnoticed");
                     let damage = read_all(&pager, &model);
                     // The slack behind a value may rot unnoticed, the newest map and every node may not.
                     let first = damage.iter().map(|damage| damage.pgno.get()).min();

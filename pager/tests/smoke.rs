@@ -7,7 +7,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{Directory, Model, disk::Disk};
-use llmdb_base::StoreId;
+use llmdb_base::{StoreId, WritePages};
 use llmdb_pager::{Access, Pager, PagerOptions, Pick, Visible};
 
 #[test]
@@ -42,4 +42,6 @@ fn what_is_committed_and_checkpointed_is_found_again() {
     let directory = Directory::decode(&guard.root().roots);
     directory.check(&guard, &model);
     assert_eq!(guard.root().txid.get(), 1);
+    let skipped = pager.begin_write().epoch().get() - guard.root().epoch.get();
+    assert!(skipped > 1 << 20, "births of a run that was lost must not come again");
 }

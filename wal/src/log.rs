@@ -139,8 +139,10 @@ impl Log {
     /// Behind everything that is in a segment: no batch reaches beyond this position. A replay from here finds
     /// nothing, whichever segments are left. Meant for a log at rest, with everything synced.
     pub fn end(&self) -> Lsn {
+        let is_empty = lock(&self.files).live.is_empty();
         match &lock(&self.tail).segment {
             Some(segment) => lsn_at(segment.first_lsn, segment.next),
+            None if is_empty => self.appended(),
             None => self.appended().max(self.start.first_lsn),
         }
     }

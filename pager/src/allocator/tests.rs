@@ -1,1 +1,127 @@
+use llmdb_base::StoreId;
+use llmdb_vfs::Mapping;
 
+use super::*;
+use crate::view::View;
+
+const REGION_PAGES: u64 = 256;
+
+/// Memory in regions of 1 MiB, with `page_count` pages.
+fn ground(page_count: u64) -> (Space, Store) {
+    let mapping = Mapping::heap_of_regions(None, REGION_PAGES * PAGE_SIZE as u64).unwrap();
+    let store = Store::new(View::new(mapping), None, StoreId::new(1));
+    let space = Space::new(0);
+    extend(&store, 0, page_count).unwrap();
+    space.set_file_pages(page_count);
+    (space, store)
+}
+
+fn take(allocator: &mut Allocator, space: &Space, store: &Store) -> u64 {
+    let pgno = allocator.page(space, store, 0).unwrap();
+    space.take(PageRange::one(pgno));
+    pgno.get()
+}
+
+#[test]
+fn fixed_pages_are_never_handed_out_and_the_file_grows_in_steps() {
+    let (space, store) = ground(64);
+    let mut allocator = Allocator::default();
+    let mut pages: Vec<u64> = (0..60).map(|_| take(&mut allocator, &space, &store)).collect();
+    pages.sort_unstable();
+    assert_eq!(pages, (0..64).filter(|pgno| ![0, 1, 16, 17].contains(pgno)).collect::<Vec<_>>());
+    assert_eq!(space.file_pages(), 64);
+    take(&mut allocator, &space, &store);
+    assert_eq!(space.file_pages(), 128);
+}
+
+#[test]
+fn the_reserve_is_left_alone() {
+    let (space, store) = ground(64);
+    let mut allocator = Allocator::default();
+    for _ in 0..40 {
+        let pgno = allocator.page(&space, &store, 20).unwrap();
+        space.take(PageRange::one(pgno));
+    }
+    assert_eq!((space.free_pages(), space.file_pages()), (20, 64));
+    allocator.page(&space, &store, 20).unwrap();
+    assert_eq!(space.file_pages(), 128);
+}
+
+#[test]
+fn dense_words_come_first_so_that_checkpoints_write_long_runs() {
+    let (space, store) = ground(64 * 200);
+    let mut allocator = Allocator::default();
+    while space.free_pages() > 0 {
+        take(&mut allocator, &space, &store);
+    }
+    // One free page in most words, and a few words that are free altogether.
+    for word in 1..200 {
+        let free =
+            if word % 20 == 7 { PageRange::new(word * 64, 64) } else { PageRange::new(word * 64 + 5, 1) };
+        space.release(free);
+    }
+    for _ in 0..3 {
+        let pages: Vec<u64> = (0..64 * 3).map(|_| take(&mut allocator, &space, &store)).collect();
+        let steps = pages.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
+        assert!(steps <= 8, "{steps} gaps in {pages:?}");
+    }
+}
+
+#[test]
+fn warm_pages_come_first_and_only_while_they_are_free() {
+    let (space, store) = ground(640);
+    let mut allocator = Allocator::default();
+    let pages: Vec<u64> = (0..10).map(|_| take(&mut allocator, &space, &store)).collect();
+    pages.iter().for_each(|pgno| space.mark_dirty(PageRange::new(*pgno, 1)));
+    for pgno in [pages[3], pages[7]] {
+        space.release(PageRange::new(pgno, 1));
+        allocator.give(&space, PageRange::new(pgno, 1));
+    }
+    // Somebody else takes one of them.
+    space.take(PageRange::new(pages[7], 1));
+    assert_eq!(take(&mut allocator, &space, &store), pages[3]);
+    assert!(!pages.contains(&take(&mut allocator, &space, &store)));
+}
+
+#[test]
+fn runs_are_consecutive_and_stay_inside_a_region() {
+    let (space, store) = ground(64);
+    let mut allocator = Allocator::default();
+    for count in [1, 2, 40, 100, 3, 256, 7, 255, 30, 200] {
+        let run = allocator.run(&space, &store, count, 0).unwrap();
+        assert_eq!(run.count(), count);
+        assert_eq!(run.first() / REGION_PAGES, (run.end() - 1) / REGION_PAGES, "{run:?}");
+        assert_eq!(space.free_part(run), [run]);
+        space.take(run);
+    }
+    let too_long = allocator.run(&space, &store, REGION_PAGES + 1, 0);
+    assert!(too_long.is_err());
+    // What the boundaries left over is used by shorter runs.
+    let before = space.file_pages();
+    let run = allocator.run(&space, &store, 10, 0).unwrap();
+    space.take(run);
+    assert_eq!(space.file_pages(), before);
+}
+
+#[test]
+fn a_search_in_vain_is_not_repeated_before_enough_has_been_freed() {
+    let (space, store) = ground(256);
+    let mut allocator = Allocator::default();
+    while space.free_pages() > 0 {
+        take(&mut allocator, &space, &store);
+    }
+    for pgno in (20..240).step_by(2) {
+        space.release(PageRange::new(pgno, 1));
+        allocator.give(&space, PageRange::new(pgno, 1));
+    }
+    assert_eq!(allocator.find_run(&space, 4, REGION_PAGES), None);
+    assert_eq!(allocator.run_missed, Some((4, 0)));
+    for pgno in [101, 103, 105] {
+        space.release(PageRange::new(pgno, 1));
+        allocator.give(&space, PageRange::new(pgno, 1));
+        assert_eq!(allocator.find_run(&space, 4, REGION_PAGES), None);
+    }
+    space.release(PageRange::new(107, 1));
+    allocator.give(&space, PageRange::new(107, 1));
+    assert_eq!(allocator.find_run(&space, 4, REGION_PAGES), Some(100));
+}
