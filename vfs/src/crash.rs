@@ -15,6 +15,8 @@
 //! A failed `sync_data` leaves some sectors forced and some not, marks all of them clean and keeps them visible;
 //! the next one succeeds. A failed direct write leaves some sectors written.
 //!
+//! Several processes can use one disk: [`CrashVfs::process`] begins one, [`CrashVfs::kill`] ends it at any call.
+//!
 //! The power fails on a *copy*: [`CrashVfs::crash_point`] takes the moment, [`CrashPoint::crash`] makes a disk as
 //! it may be found afterwards, and the running disk goes on. An observer is told of every call that is about to
 //! change something, so that one run of a program shows all moments at which its power may fail.
@@ -27,6 +29,7 @@ mod inode;
 mod names;
 mod point;
 mod ring;
+mod share;
 mod state;
 mod volume;
 
@@ -57,18 +60,23 @@ pub struct Op<'a> {
     pub offset: u64,
     /// How many bytes; 0 for calls that have no length.
     pub len: u64,
+    /// The process that calls; the first one is 0.
+    pub process: u32,
 }
 
 /// Told of every call that is about to change something, before it does. It may look at the disk, and take crash
 /// points, but must not change it.
 pub type Observer = Arc<dyn Fn(&CrashVfs, &Op<'_>) + Send + Sync>;
 
-/// The crashable disk. See [the module](self). Clones show the same disk; [`CrashVfs::fork`] makes another one.
+/// The crashable disk. See [the module](self). Clones show the same disk to the same process; [`CrashVfs::fork`] makes
+/// another disk.
 ///
 /// One thread at a time should use it: with more, it stays correct, but does not repeat.
 #[derive(Clone)]
 pub struct CrashVfs {
     shared: Arc<Shared>,
+    /// Which of the processes on this disk uses it through this value.
+    process: u32,
 }
 
 struct Shared {
@@ -83,7 +91,8 @@ impl CrashVfs {
     }
 
     fn from_state(state: State) -> Self {
-        Self { shared: Arc::new(Shared { state: Mutex::new(state), observer: Mutex::new(None) }) }
+        let shared = Shared { state: Mutex::new(state), observer: Mutex::new(None) };
+        Self { shared: Arc::new(shared), process: 0 }
     }
 
     /// The present moment, as one at which the power may fail. Cost: about a microsecond, and one more for each
@@ -111,8 +120,8 @@ impl CrashVfs {
         let named = state.names.reachable();
         inodes.retain(|ino, _| named.contains(ino));
         for inode in inodes.values_mut() {
-            inode.open_count = 0;
-            inode.abandon_direct(chooser);
+            inode.forget_users();
+            inode.abandon_direct(|_| true, chooser);
         }
         Self::from_state(state.restarted(state.names.clone(), inodes, chooser.next_u64()))
     }
@@ -120,9 +129,40 @@ impl CrashVfs {
     /// Another disk with the same contents, forced and not, and no locks, faults or observer.
     pub fn fork(&self) -> Self {
         let state = self.state().clone();
-        let mut inodes = state.inodes.clone();
-        inodes.values_mut().for_each(|inode| inode.open_count = 0);
-        Self::from_state(state.restarted(state.names.clone(), inodes, state.chooser.clone().next_u64()))
+        let seed = state.chooser.clone().next_u64();
+        Self::from_state(state.restarted(state.names.clone(), state.inodes.clone(), seed))
+    }
+
+    /// Another process on the same disk.
+    pub fn process(&self) -> Self {
+        let mut state = self.state();
+        let process = state.process_count;
+        state.process_count += 1;
+        drop(state);
+        Self { shared: Arc::clone(&self.shared), process }
+    }
+
+    /// The number of the process that uses the disk through this value.
+    pub fn process_number(&self) -> u32 {
+        self.process
+    }
+
+    /// Kills this process, as `kill -9` does: its locks end, its writes under way arrive in part, and the others go
+    /// on. An observer may do it in the middle of a call, which then is not made; a `write_at` may be made in part.
+    ///
+    /// The code of the process may go on: every further call fails, and neither it nor a store into a
+    /// [`crate::SharedArea`] has any effect on the others.
+    pub fn kill(&self) {
+        self.state().kill(self.process);
+    }
+
+    /// Whether this process was killed.
+    pub fn is_killed(&self) -> bool {
+        self.state().killed.contains(&self.process)
+    }
+
+    fn check_alive(&self) -> io::Result<()> {
+        if self.is_killed() { Err(file::killed()) } else { Ok(()) }
     }
 
     /// Has `observer` told of every call that changes something, from now on; `None` to have nobody told.
@@ -242,22 +282,36 @@ impl CrashVfs {
     fn begin(&self, kind: OpKind, path: &Path, offset: u64, len: u64) -> Option<Failure> {
         let (index, failure) = {
             let mut state = self.state();
+            if state.killed.contains(&self.process) {
+                return Some(Failure::Killed);
+            }
             state.tick();
             state.op_count += 1;
             (state.op_count - 1, state.faults.next(kind))
         };
         let observer = lock(&self.shared.observer).clone();
         if let Some(observer) = observer {
-            observer(self, &Op { index, kind, path, offset, len });
+            observer(self, &Op { index, kind, path, offset, len, process: self.process });
         }
-        failure
+        self.or_killed(failure)
     }
 
     /// The same for calls that only look: the observer need not know.
     fn look(&self, kind: OpKind) -> Option<Failure> {
-        let mut state = self.state();
-        state.tick();
-        state.faults.next(kind)
+        let failure = {
+            let mut state = self.state();
+            state.tick();
+            if state.killed.contains(&self.process) { None } else { state.faults.next(kind) }
+        };
+        self.or_killed(failure)
+    }
+
+    /// Death comes before any other failure.
+    fn or_killed(&self, failure: Option<Failure>) -> Option<Failure> {
+        if failure == Some(Failure::Killed) {
+            self.kill();
+        }
+        if self.is_killed() { Some(Failure::Killed) } else { failure }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, io, path::Path, sync::Arc};
 
 use llmdb_base::Timestamp;
 
-use crate::{AlignedBuf, BLOCK_SIZE, Mapping};
+use crate::{AlignedBuf, BLOCK_SIZE, Mapping, ShareError, SharedArea};
 
 /// A place where files live, with the clock and the randomness that go with it.
 pub trait Vfs: Send + Sync + fmt::Debug {
@@ -38,6 +38,16 @@ pub trait Vfs: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`LockError::Held`] with the note of the holder; [`LockError::Io`].
     fn lock(&self, path: &Path, kind: LockKind, note: &str) -> Result<Box<dyn FileLock>, LockError>;
+
+    /// Opens the area at `path` that processes share, making it if it is missing. Each call is an opening of its
+    /// own. On simulated disks, maps made after the first call behave between openings as they do between processes.
+    ///
+    /// # Errors
+    /// [`ShareError::Unsupported`] where locks or maps do not work, or not for everybody who may open the file;
+    /// [`ShareError::ReadOnlyMedium`]; [`ShareError::Io`].
+    fn share(&self, path: &Path) -> Result<Arc<dyn SharedArea>, ShareError> {
+        Err(ShareError::unsupported(format!("{}: this kind of disk has no shared memory", path.display())))
+    }
 
     /// A ring on which up to `depth` writes are under way at once.
     fn ring(&self, depth: usize) -> io::Result<Box<dyn Ring>>;

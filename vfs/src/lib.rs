@@ -9,6 +9,7 @@ mod disk;
 mod mapping;
 mod memory;
 mod os;
+mod share;
 
 pub use buffer::{AlignedBuf, BLOCK_SIZE};
 pub use disk::{
@@ -18,3 +19,4 @@ pub use disk::{
 pub use mapping::Mapping;
 pub use memory::MemoryVfs;
 pub use os::{DirectIo, OsOptions, OsVfs, RingChoice};
+pub use share::{AREA_WORDS, ShareError, SharedArea};

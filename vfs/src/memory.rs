@@ -7,20 +7,25 @@
 mod clock;
 mod file;
 mod locks;
+#[cfg(target_os = "linux")]
+mod share;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use llmdb_base::Timestamp;
 
 use self::{clock::Clock, file::MemoryFile, locks::Locks};
 use crate::{
-    AlignedBuf, Completion, Create, File, FileLock, LockError, LockKind, Mapping, Open, Ring, RingKind, Vfs,
-    disk::check_blocks,
+    AlignedBuf, Completion, Create, File, FileLock, LockError, LockKind, Mapping, Open, Ring, RingKind,
+    ShareError, SharedArea, Vfs, disk::check_blocks,
 };
 
 /// Files in memory, gone with the last value that refers to them. Clones show the same files.
@@ -29,6 +34,8 @@ pub struct MemoryVfs {
     tree: Arc<Mutex<Tree>>,
     locks: Arc<Locks>,
     clock: Arc<Clock>,
+    /// Whether an area was ever opened here: from then on maps show what others write.
+    is_shared: Arc<AtomicBool>,
 }
 
 /// Names of files and folders. The root and the current folder exist without being here.
@@ -41,7 +48,8 @@ struct Tree {
 impl MemoryVfs {
     /// An empty disk, whose random numbers follow from `seed`.
     pub fn new(seed: u64) -> Self {
-        Self { tree: Arc::default(), locks: Arc::default(), clock: Arc::new(Clock::new(seed)) }
+        let clock = Arc::new(Clock::new(seed));
+        Self { tree: Arc::default(), locks: Arc::default(), clock, is_shared: Arc::default() }
     }
 
     fn tree(&self) -> MutexGuard<'_, Tree> {
@@ -102,7 +110,25 @@ impl Vfs for MemoryVfs {
         Ok(Box::new(MemoryRing { depth, done: VecDeque::new() }))
     }
 
+    #[cfg(target_os = "linux")]
+    fn share(&self, path: &Path) -> Result<Arc<dyn SharedArea>, ShareError> {
+        let file = self.tree().open(path, Create::IfMissing)?;
+        self.is_shared.store(true, Ordering::Relaxed);
+        Ok(Arc::new(share::MemoryArea::open(self, path, &file)?))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn share(&self, _path: &Path) -> Result<Arc<dyn SharedArea>, ShareError> {
+        Err(ShareError::unsupported("it takes Linux"))
+    }
+
     fn map(&self, file: Option<Arc<dyn File>>) -> io::Result<Mapping> {
+        #[cfg(target_os = "linux")]
+        if self.is_shared.load(Ordering::Relaxed)
+            && let Some(file) = file.as_ref().and_then(|file| file.as_any().downcast_ref::<MemoryFile>())
+        {
+            return file.map_mirrored();
+        }
         Mapping::heap(file)
     }
 

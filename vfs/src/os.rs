@@ -9,6 +9,8 @@ mod file;
 mod lock;
 mod portable_ring;
 mod position;
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+mod share;
 #[cfg(target_os = "linux")]
 mod uring;
 #[cfg(target_os = "linux")]
@@ -26,7 +28,7 @@ use std::{
 use llmdb_base::Timestamp;
 
 use self::{file::OsFile, portable_ring::PortableRing};
-use crate::{File, FileLock, LockError, LockKind, Mapping, Open, Ring, Vfs};
+use crate::{File, FileLock, LockError, LockKind, Mapping, Open, Ring, ShareError, SharedArea, Vfs};
 
 /// The files of this machine. Errors name the path they are about.
 #[derive(Clone, Debug, Default)]
@@ -120,6 +122,16 @@ impl Vfs for OsVfs {
 
     fn lock(&self, path: &Path, kind: LockKind, note: &str) -> Result<Box<dyn FileLock>, LockError> {
         lock::take(path, kind, note)
+    }
+
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    fn share(&self, path: &Path) -> Result<Arc<dyn SharedArea>, ShareError> {
+        Ok(Arc::new(share::OsArea::open(path)?))
+    }
+
+    #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+    fn share(&self, _path: &Path) -> Result<Arc<dyn SharedArea>, ShareError> {
+        Err(ShareError::unsupported("it takes Linux on a machine of 64 bits"))
     }
 
     fn ring(&self, depth: usize) -> io::Result<Box<dyn Ring>> {

@@ -33,11 +33,14 @@ pub enum OpKind {
     CreateDir,
     /// [`crate::Vfs::sync_dir`].
     SyncDir,
+    /// A call of a [`crate::SharedArea`]: taking a lock or giving it up, waiting, waking, or a step between stores.
+    /// Writing its tail is a [`OpKind::Write`].
+    Area,
 }
 
 impl OpKind {
     /// All kinds.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Open,
         Self::Read,
         Self::Write,
@@ -52,6 +55,7 @@ impl OpKind {
         Self::Rename,
         Self::CreateDir,
         Self::SyncDir,
+        Self::Area,
     ];
 }
 
@@ -67,6 +71,8 @@ pub enum Failure {
     Interrupted,
     /// A read or write handles a part of the bytes. Other calls do not fail.
     Short,
+    /// The process is killed; see [`crate::crash::CrashVfs::kill`]. A write may have been done in part.
+    Killed,
 }
 
 impl Failure {
@@ -77,6 +83,7 @@ impl Failure {
             Self::NoSpace => Some(io::ErrorKind::StorageFull.into()),
             Self::Interrupted => Some(io::ErrorKind::Interrupted.into()),
             Self::Short => None,
+            Self::Killed => Some(io::Error::other("the process was killed")),
         }
     }
 }

@@ -30,6 +30,10 @@ impl CrashFile {
         Arc::ptr_eq(&self.disk.shared, &disk.shared) && self.writable
     }
 
+    pub(super) fn disk(&self) -> &CrashVfs {
+        &self.disk
+    }
+
     pub(super) fn ino(&self) -> Ino {
         self.ino
     }
@@ -57,6 +61,7 @@ impl CrashFile {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let seq = state.number();
+        state.sent.insert(seq, self.disk.process);
         let route = if state.sync_lies { inode::Route::Cached } else { inode::Route::Direct };
         state.inode(self.ino).write(seq, offset, bytes, route);
         Ok(seq)
@@ -71,6 +76,10 @@ impl CrashFile {
         failure: Option<Failure>,
     ) -> io::Result<()> {
         let mut state = self.disk.state();
+        // The writes of a process that was killed ended with it.
+        if state.sent.remove(&seq).is_none() {
+            return Err(killed());
+        }
         if let Some(error) = failure.and_then(Failure::error) {
             let mut chooser = state.chooser.fork();
             state.inode(self.ino).fail_direct(seq, offset, len, &mut chooser);
@@ -91,6 +100,7 @@ impl File for CrashFile {
 
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
         self.check_writable()?;
+        self.disk.check_alive()?;
         let failure = self.begin(OpKind::Write, offset, buf.len() as u64);
         let mut state = self.disk.state();
         let mut len = state.room(self.ino, offset, buf.len())?;
@@ -100,8 +110,9 @@ impl File for CrashFile {
                 Ok(len)
             }
             Err(error) => {
-                // A device error may come after some of the bytes; the other errors come before any of them.
-                len = if failure == Some(Failure::Io) { state.chooser.index(len + 1) } else { 0 };
+                // A device error and death may come after some of the bytes; other errors come before any of them.
+                let in_part = matches!(failure, Some(Failure::Io | Failure::Killed));
+                len = if in_part { state.chooser.index(len + 1) } else { 0 };
                 Err(error)
             }
         };
@@ -136,7 +147,7 @@ impl File for CrashFile {
         let failure = self.begin(OpKind::Sync, 0, 0);
         let mut state = self.disk.state();
         if let Some(error) = failure.and_then(Failure::error) {
-            if failure != Some(Failure::Interrupted) {
+            if !matches!(failure, Some(Failure::Interrupted | Failure::Killed)) {
                 let mut chooser = state.chooser.fork();
                 state.inode(self.ino).fail_sync(&mut chooser);
             }
@@ -185,6 +196,11 @@ impl File for CrashFile {
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+
+/// What a killed process would be told, if it could still listen.
+pub(super) fn killed() -> io::Error {
+    Failure::Killed.error().unwrap_or_else(|| io::ErrorKind::Other.into())
 }
 
 /// How many of `len` bytes a read or write handles.

@@ -15,6 +15,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+#[cfg(target_os = "linux")]
+use crate::share::Mirror;
+
 use super::{
     chooser::Chooser,
     image::{Image, PAGE, Page, SECTOR, SECTORS, ZEROS, copy_sectors, index_of, sector_range},
@@ -33,6 +36,9 @@ pub(super) struct Inode {
     pub(super) lens: Vec<LenChange>,
     pub(super) unsynced: BTreeMap<usize, Vec<Version>>,
     pub(super) open_count: u32,
+    /// The same bytes as `current` for maps that show what others write, if there are any.
+    #[cfg(target_os = "linux")]
+    pub(super) mirror: Option<Arc<Mirror>>,
 }
 
 /// A change of length that is not forced yet.
@@ -97,6 +103,7 @@ impl Inode {
         if end > self.len {
             self.change_len(seq, end);
         }
+        self.show(offset, bytes.len());
     }
 
     fn write_page(&mut self, seq: Seq, page: usize, within: usize, bytes: &[u8], route: Route) {
@@ -160,6 +167,48 @@ impl Inode {
     fn change_len(&mut self, seq: Seq, len: u64) {
         self.lens.push(LenChange { seq, len, is_cut: len < self.len });
         self.len = len;
+        #[cfg(target_os = "linux")]
+        if let Some(mirror) = &self.mirror {
+            mirror.set_len(len);
+        }
+    }
+
+    /// The file as the next process finds it, which has not opened it.
+    pub(super) fn forget_users(&mut self) {
+        self.open_count = 0;
+        #[cfg(target_os = "linux")]
+        {
+            self.mirror = None;
+        }
+    }
+
+    /// A map that shows at once what is written to the file.
+    #[cfg(target_os = "linux")]
+    pub(super) fn map_mirrored(&mut self) -> std::io::Result<crate::Mapping> {
+        if let Some(mirror) = &self.mirror {
+            return mirror.map();
+        }
+        let mirror = Arc::new(Mirror::new()?);
+        mirror.set_len(self.len);
+        self.mirror = Some(Arc::clone(&mirror));
+        self.show(0, index_of(self.len));
+        mirror.map()
+    }
+
+    /// Takes a change of the bytes over into the maps.
+    fn show(&self, offset: u64, len: usize) {
+        #[cfg(target_os = "linux")]
+        if let Some(mirror) = &self.mirror {
+            let len = index_of(self.len.saturating_sub(offset)).min(len);
+            for (page, within, part) in pieces(offset, len) {
+                if self.current.shared(page).is_some() {
+                    let bytes = &self.current.page(page)[within..within + part.len()];
+                    mirror.write(bytes, offset + part.start as u64);
+                }
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (offset, len);
     }
 
     /// Forces everything but what is on its way past the page cache.
@@ -234,19 +283,19 @@ impl Inode {
     }
 
     /// The process that started direct writes dies: each of their sectors waits in the device or never got there.
-    pub(super) fn abandon_direct(&mut self, choice: &mut Chooser) {
+    pub(super) fn abandon_direct(&mut self, is_its: impl Fn(Seq) -> bool, choice: &mut Chooser) {
         let pages: Vec<usize> = self.unsynced.keys().copied().collect();
         for page in pages {
             let lost: Vec<(Seq, u8)> = self.unsynced[&page]
                 .iter()
-                .filter(|version| version.in_flight)
+                .filter(|version| version.in_flight && is_its(version.seq))
                 .map(|version| (version.seq, version.sectors & choice.next_u64().to_le_bytes()[0]))
                 .collect();
             for (seq, sectors) in lost {
                 self.forget_sectors(page, seq, sectors, false);
             }
             let versions = self.unsynced.get_mut(&page).into_iter().flatten();
-            versions.for_each(|version| version.in_flight = false);
+            versions.filter(|version| is_its(version.seq)).for_each(|version| version.in_flight = false);
         }
     }
 
@@ -275,6 +324,7 @@ impl Inode {
         }
         if image != *self.current.page(page) {
             self.current.set(page, Arc::new(image));
+            self.show((page * PAGE) as u64, PAGE);
         }
     }
 

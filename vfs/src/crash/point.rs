@@ -67,7 +67,9 @@ impl Preset {
 }
 
 impl CrashPoint {
-    pub(super) fn new(state: State) -> Self {
+    pub(super) fn new(mut state: State) -> Self {
+        // What processes share changes without a call, and would not be that of this moment later.
+        state.areas = state.areas.left();
         let mut point =
             Self { state: Arc::new(state), choices: Vec::new(), seqs: Vec::new(), files: Vec::new() };
         let state = Arc::clone(&point.state);
@@ -170,7 +172,9 @@ impl CrashPoint {
             (*ino, after_crash(inode, &picks[range.clone()]))
         });
         let inodes: BTreeMap<Ino, Inode> = inodes.collect();
-        CrashVfs::from_state(self.state.restarted(names, inodes, seed))
+        let mut state = self.state.restarted(names, inodes, seed);
+        state.areas.crash(&mut Chooser::new(seed));
+        CrashVfs::from_state(state)
     }
 }
 

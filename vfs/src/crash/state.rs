@@ -1,6 +1,11 @@
 //! Everything a crashable disk consists of, behind one lock.
 
-use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use crate::LockKind;
 
@@ -10,6 +15,7 @@ use super::{
     image::PAGE,
     inode::{Inode, Seq},
     names::{Ino, Names},
+    share::Areas,
 };
 
 /// Names, files, and what decides about failures.
@@ -24,6 +30,12 @@ pub(super) struct State {
     pub(super) sync_lies: bool,
     pub(super) clock_us: u64,
     pub(super) op_count: u64,
+    /// Numbers of the processes that were killed.
+    pub(super) killed: BTreeSet<u32>,
+    pub(super) process_count: u32,
+    /// Direct writes under way, and whose they are.
+    pub(super) sent: BTreeMap<Seq, u32>,
+    pub(super) areas: Areas,
     next_number: u64,
 }
 
@@ -33,6 +45,7 @@ pub(super) struct Held {
     pub(super) number: u64,
     pub(super) kind: LockKind,
     pub(super) note: Arc<str>,
+    pub(super) process: u32,
 }
 
 /// Virtual time that passes with every call.
@@ -51,12 +64,17 @@ impl State {
             sync_lies: false,
             clock_us: 0,
             op_count: 0,
+            killed: BTreeSet::new(),
+            process_count: 1,
+            sent: BTreeMap::new(),
+            areas: Areas::default(),
             next_number: 1,
         }
     }
 
     /// What the next process finds: these names and files, no locks, no planned faults.
-    pub(super) fn restarted(&self, names: Names, inodes: BTreeMap<Ino, Inode>, seed: u64) -> Self {
+    pub(super) fn restarted(&self, names: Names, mut inodes: BTreeMap<Ino, Inode>, seed: u64) -> Self {
+        inodes.values_mut().for_each(Inode::forget_users);
         Self {
             names,
             inodes,
@@ -65,6 +83,10 @@ impl State {
             chooser: Chooser::new(seed),
             clock_us: self.clock_us + 1_000_000,
             op_count: 0,
+            killed: BTreeSet::new(),
+            process_count: 1,
+            sent: BTreeMap::new(),
+            areas: self.areas.left(),
             ..*self
         }
     }
@@ -78,6 +100,24 @@ impl State {
     /// Lets the time pass that a call takes.
     pub(super) fn tick(&mut self) {
         self.clock_us += CALL_US;
+    }
+
+    /// Ends a process: its locks, its writes under way (chance draws how far they got), what it shared.
+    pub(super) fn kill(&mut self, process: u32) {
+        if !self.killed.insert(process) {
+            return;
+        }
+        for held in self.locks.values_mut() {
+            held.retain(|held| held.process != process);
+        }
+        let mut chooser = self.chooser.fork();
+        let sent: BTreeSet<Seq> =
+            self.sent.iter().filter(|(_, of)| **of == process).map(|(seq, _)| *seq).collect();
+        self.sent.retain(|_, of| *of != process);
+        for inode in self.inodes.values_mut() {
+            inode.abandon_direct(|seq| sent.contains(&seq), &mut chooser);
+        }
+        self.areas.kill(process);
     }
 
     /// The file with this number; an open file stays until it is closed, whatever happens to its name.
@@ -115,5 +155,7 @@ impl State {
     pub(super) fn sweep(&mut self) {
         let reachable = self.names.reachable();
         self.inodes.retain(|ino, inode| inode.open_count > 0 || reachable.contains(ino));
+        let inodes = &self.inodes;
+        self.areas.retain(|ino| inodes.contains_key(&ino));
     }
 }

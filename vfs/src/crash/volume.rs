@@ -4,7 +4,7 @@ use std::{io, path::Path, path::PathBuf, sync::Arc};
 
 use llmdb_base::Timestamp;
 
-use crate::{Create, File, FileLock, LockError, LockKind, Mapping, Open, Ring, Vfs};
+use crate::{Create, File, FileLock, LockError, LockKind, Mapping, Open, Ring, ShareError, SharedArea, Vfs};
 
 use super::{
     CrashVfs,
@@ -25,18 +25,7 @@ const REGION_BYTES: u64 = 64 << 30;
 
 impl Vfs for CrashVfs {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>> {
-        let path = normal(path);
-        let is_there = self.state().names.get(&path).is_some();
-        let failure = if is_there || how.create == Create::Never {
-            self.look(OpKind::Open)
-        } else {
-            self.begin(OpKind::Open, &path, 0, 0)
-        };
-        if let Some(error) = failure.and_then(Failure::error) {
-            return Err(error);
-        }
-        let ino = self.find(&path, how.create)?;
-        Ok(Arc::new(CrashFile::new(self, ino, &path, how.write)))
+        Ok(Arc::new(self.open_file(path, how.create, how.write)?))
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
@@ -91,7 +80,7 @@ impl Vfs for CrashVfs {
             return Err(LockError::Held { note: other.note.to_string() });
         }
         let number = state.number();
-        let holder = Held { number, kind, note: note.into() };
+        let holder = Held { number, kind, note: note.into(), process: self.process };
         state.locks.entry(path.clone()).or_default().push(holder);
         Ok(Box::new(CrashLock { disk: self.clone(), path, number }))
     }
@@ -100,7 +89,23 @@ impl Vfs for CrashVfs {
         Ok(Box::new(CrashRing::new(self, depth)))
     }
 
+    #[cfg(target_os = "linux")]
+    fn share(&self, path: &Path) -> Result<Arc<dyn SharedArea>, ShareError> {
+        Ok(Arc::new(super::share::CrashArea::open(self, &normal(path))?))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn share(&self, _path: &Path) -> Result<Arc<dyn SharedArea>, ShareError> {
+        Err(ShareError::unsupported("it takes Linux"))
+    }
+
     fn map(&self, file: Option<Arc<dyn File>>) -> io::Result<Mapping> {
+        #[cfg(target_os = "linux")]
+        if self.state().areas.is_any_open()
+            && let Some(file) = file.as_ref().and_then(|file| file.as_any().downcast_ref::<CrashFile>())
+        {
+            return file.disk().state().inode(file.ino()).map_mirrored();
+        }
         if cfg!(unix) { Mapping::heap_of_regions(file, REGION_BYTES) } else { Mapping::heap(file) }
     }
 
@@ -120,6 +125,21 @@ impl Vfs for CrashVfs {
 }
 
 impl CrashVfs {
+    pub(super) fn open_file(&self, path: &Path, create: Create, write: bool) -> io::Result<CrashFile> {
+        let path = normal(path);
+        let is_there = self.state().names.get(&path).is_some();
+        let failure = if is_there || create == Create::Never {
+            self.look(OpKind::Open)
+        } else {
+            self.begin(OpKind::Open, &path, 0, 0)
+        };
+        if let Some(error) = failure.and_then(Failure::error) {
+            return Err(error);
+        }
+        let ino = self.find(&path, create)?;
+        Ok(CrashFile::new(self, ino, &path, write))
+    }
+
     /// The number of the file at `path`, which is made if it may be.
     fn find(&self, path: &Path, create: Create) -> io::Result<Ino> {
         let mut state = self.state();

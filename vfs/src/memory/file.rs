@@ -7,40 +7,106 @@ use std::{
 };
 
 use crate::{AlignedBuf, File, disk::check_blocks};
+#[cfg(target_os = "linux")]
+use crate::{
+    Mapping,
+    share::{AreaImage, Mirror, SimulatedArea},
+};
 
 #[derive(Debug)]
 pub(super) struct MemoryFile {
-    bytes: Arc<RwLock<Vec<u8>>>,
+    contents: Arc<RwLock<Contents>>,
     writable: bool,
+}
+
+#[derive(Debug, Default)]
+struct Contents {
+    bytes: Vec<u8>,
+    /// The same bytes for maps that show what others write, if there are any.
+    #[cfg(target_os = "linux")]
+    mirror: Option<Mirror>,
+    /// What the openings of this file as an area share.
+    #[cfg(target_os = "linux")]
+    area: Option<Arc<SimulatedArea>>,
 }
 
 impl Default for MemoryFile {
     fn default() -> Self {
-        Self { bytes: Arc::default(), writable: true }
+        Self { contents: Arc::default(), writable: true }
     }
 }
 
 impl MemoryFile {
     /// The same bytes, for somebody who may not change them.
     pub(super) fn read_only(&self) -> Self {
-        Self { bytes: Arc::clone(&self.bytes), writable: false }
+        Self { contents: Arc::clone(&self.contents), writable: false }
     }
 
-    fn bytes(&self) -> RwLockReadGuard<'_, Vec<u8>> {
-        self.bytes.read().unwrap_or_else(PoisonError::into_inner)
+    /// A map that shows at once what is written to the file.
+    #[cfg(target_os = "linux")]
+    pub(super) fn map_mirrored(&self) -> io::Result<Mapping> {
+        let mut contents = self.contents.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mirror) = &contents.mirror {
+            return mirror.map();
+        }
+        let mirror = Mirror::new()?;
+        mirror.write(&contents.bytes, 0);
+        contents.mirror.insert(mirror).map()
     }
 
-    fn bytes_mut(&self) -> io::Result<RwLockWriteGuard<'_, Vec<u8>>> {
+    /// What the openings of this file as an area share; made of the bytes of the file at first.
+    #[cfg(target_os = "linux")]
+    pub(super) fn area(&self) -> io::Result<Arc<SimulatedArea>> {
+        let mut contents = self.contents.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(area) = &contents.area {
+            return Ok(Arc::clone(area));
+        }
+        let area = Arc::new(SimulatedArea::new(&AreaImage::of_file(contents.bytes.clone()))?);
+        contents.area = Some(Arc::clone(&area));
+        Ok(area)
+    }
+
+    /// Whether openings of this file as an area share `area`.
+    #[cfg(target_os = "linux")]
+    pub(super) fn is_area(&self, area: &Arc<SimulatedArea>) -> bool {
+        self.contents().area.as_ref().is_some_and(|ours| Arc::ptr_eq(ours, area))
+    }
+
+    fn contents(&self) -> RwLockReadGuard<'_, Contents> {
+        self.contents.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn contents_mut(&self) -> io::Result<RwLockWriteGuard<'_, Contents>> {
         if !self.writable {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the file was opened for reading"));
         }
-        Ok(self.bytes.write().unwrap_or_else(PoisonError::into_inner))
+        Ok(self.contents.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Contents {
+    /// Takes a write over into the maps.
+    fn show(&self, offset: u64, written: &[u8]) {
+        #[cfg(target_os = "linux")]
+        if let Some(mirror) = &self.mirror {
+            mirror.write(written, offset);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (offset, written);
+    }
+
+    /// Takes the length over into the maps.
+    fn show_len(&self) {
+        #[cfg(target_os = "linux")]
+        if let Some(mirror) = &self.mirror {
+            mirror.set_len(self.bytes.len() as u64);
+        }
     }
 }
 
 impl File for MemoryFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        let bytes = self.bytes();
+        let bytes = &self.contents().bytes;
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
         let count = buf.len().min(bytes.len() - start);
         buf[..count].copy_from_slice(&bytes[start..start + count]);
@@ -48,10 +114,11 @@ impl File for MemoryFile {
     }
 
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
-        let mut bytes = self.bytes_mut()?;
+        let mut contents = self.contents_mut()?;
         if !buf.is_empty() {
-            let end = extend(&mut bytes, offset, buf.len() as u64)?;
-            bytes[end - buf.len()..end].copy_from_slice(buf);
+            let end = extend(&mut contents.bytes, offset, buf.len() as u64)?;
+            contents.bytes[end - buf.len()..end].copy_from_slice(buf);
+            contents.show(offset, buf);
         }
         Ok(buf.len())
     }
@@ -73,18 +140,23 @@ impl File for MemoryFile {
     fn start_writeback(&self, _offset: u64, _len: u64) {}
 
     fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
-        let mut bytes = self.bytes_mut()?;
-        if len == 0 { Ok(()) } else { extend(&mut bytes, offset, len).map(drop) }
+        let mut contents = self.contents_mut()?;
+        if len > 0 {
+            extend(&mut contents.bytes, offset, len)?;
+            contents.show_len();
+        }
+        Ok(())
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.bytes().len() as u64)
+        Ok(self.contents().bytes.len() as u64)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        let mut bytes = self.bytes_mut()?;
-        extend(&mut bytes, len, 0)?;
-        bytes.truncate(usize::try_from(len).expect("the vector was extended to this length"));
+        let mut contents = self.contents_mut()?;
+        extend(&mut contents.bytes, len, 0)?;
+        contents.bytes.truncate(usize::try_from(len).expect("the vector was extended to this length"));
+        contents.show_len();
         Ok(())
     }
 

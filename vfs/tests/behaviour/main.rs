@@ -7,6 +7,8 @@ mod folders;
 mod locks;
 mod maps;
 mod rings;
+#[cfg(target_os = "linux")]
+mod share;
 mod time;
 
 use std::{
@@ -16,7 +18,7 @@ use std::{
 
 use llmdb_vfs::{
     AlignedBuf, BLOCK_SIZE, Create, DirectIo, File, MemoryVfs, Open, OsOptions, OsVfs, RingChoice, Vfs,
-    read_exact_at,
+    crash::CrashVfs, read_exact_at,
 };
 
 /// A disk with an empty folder on it.
@@ -55,6 +57,13 @@ impl Disk {
         let vfs = MemoryVfs::new(1);
         vfs.create_dir(Path::new("/store")).unwrap();
         Self { name: "memory", vfs: Arc::new(vfs), folder: "/store".into(), _folder: None }
+    }
+
+    /// Not in the table of disks: what it does to writes is its own. What processes share is the same everywhere.
+    fn crashable() -> Self {
+        let vfs = CrashVfs::new(1);
+        vfs.create_dir(Path::new("/store")).unwrap();
+        Self { name: "crashable", vfs: Arc::new(vfs), folder: "/store".into(), _folder: None }
     }
 
     fn path(&self, name: &str) -> PathBuf {
