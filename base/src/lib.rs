@@ -1,5 +1,5 @@
-//! The words every room shares: identifiers, the page header, checksums, and the traits through which a tree
-//! sees pages.
+//! The words every room shares: identifiers, the page header, checksums, keys that sort as their values do, and the
+//! traits through which a tree sees pages.
 //!
 //! Knows the size of a page and where its header fields lie. Does not know files, I/O, trees, logs, or what any
 //! byte behind the header means.
@@ -10,6 +10,7 @@ pub mod codec;
 mod error;
 pub mod header;
 mod ids;
+pub mod key;
 mod pages;
 pub mod plant;
 pub mod sync;
