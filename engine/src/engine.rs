@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, atomic::AtomicBool, atomic::AtomicU64, atomic::Ordering},
 };
 
-use llmdb_base::sync::{Mutex, lock};
+use llmdb_base::{
+    Timestamp,
+    sync::{Mutex, lock},
+};
 use llmdb_pager::{Pager, Visible};
 use llmdb_vfs::{FileLock, MemoryVfs, OsVfs, Vfs};
 use llmdb_wal::Log;
@@ -136,6 +139,11 @@ impl Engine {
     pub fn last_commit(&self) -> Commit {
         let tip = self.shared.pager.tip();
         Commit { txid: tip.txid, timestamp: tip.timestamp, lsn: tip.lsn }
+    }
+
+    /// What the clock of the store's disk says. It may step back; timestamps of commits do not.
+    pub fn now(&self) -> Timestamp {
+        self.shared.vfs.now()
     }
 
     /// Path of the data file; empty for a store in memory.

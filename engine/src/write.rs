@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use llmdb_base::{ReadPages, TxnId};
+use llmdb_base::{ReadPages, Timestamp, TxnId};
 use llmdb_btree::Tree;
 use llmdb_pager::{PageTxn, Reserve, RootState};
 use llmdb_wal::RecordWriter;
@@ -29,6 +29,8 @@ pub struct WriteTxn<'db> {
     trees: Vec<OpenTree>,
     savepoints: Vec<SavedState>,
     txid: TxnId,
+    /// Fixed when it is first asked for, at the commit at the latest.
+    timestamp: Option<Timestamp>,
     changed: bool,
     failed: bool,
     // Last, so that the pages are given back before the next writer comes in.
@@ -70,6 +72,7 @@ impl<'db> WriteTxn<'db> {
             trees: Vec::new(),
             savepoints: Vec::new(),
             txid: root.txid.next(),
+            timestamp: None,
             changed: false,
             failed: false,
             permit,
@@ -79,6 +82,14 @@ impl<'db> WriteTxn<'db> {
     /// Id that the transaction will have once it is committed.
     pub fn txid(&self) -> TxnId {
         self.txid
+    }
+
+    /// When the transaction will have been committed: above the timestamps of all commits before, whatever the clock
+    /// says. Asking for it fixes it, so that what is written may depend on it; whoever does not ask gets the time of the
+    /// commit itself.
+    pub fn timestamp(&mut self) -> Timestamp {
+        let (shared, fixed) = (self.shared, self.timestamp);
+        *self.timestamp.insert(fixed.unwrap_or_else(|| shared.next_timestamp(shared.pager.tip().timestamp)))
     }
 
     /// The tree called `name`, made if it does not exist.
@@ -242,7 +253,7 @@ impl<'db> WriteTxn<'db> {
         }
         self.store_trees()?;
         let before = self.shared.pager.tip();
-        let timestamp = self.shared.next_timestamp(before.timestamp);
+        let timestamp = self.timestamp();
         self.log(&Op::Commit(timestamp), &[])?;
         let lsn = match self.record.take() {
             Some(record) => record.finish()?,

@@ -274,6 +274,22 @@ pub fn missing_stores_are_made_only_on_request(disk: &Disk) {
     assert_eq!(disk.try_open(options).unwrap_err().kind(), ErrorKind::Missing);
 }
 
+pub fn a_transaction_can_know_its_timestamp_before_it_commits(disk: &Disk) {
+    let engine = disk.open();
+    let mut txn = engine.begin_write().unwrap();
+    let timestamp = txn.timestamp();
+    txn.put("a", timestamp.get().to_le_bytes()).unwrap();
+    assert_eq!(txn.timestamp(), timestamp, "asking fixes it");
+    assert_eq!(txn.commit().unwrap().timestamp, timestamp);
+    let mut txn = engine.begin_write().unwrap();
+    assert!(txn.timestamp() > timestamp);
+    txn.abort();
+    let mut txn = engine.begin_write().unwrap();
+    txn.put("b", "").unwrap();
+    assert!(txn.commit().unwrap().timestamp > timestamp);
+    assert!(engine.now() > timestamp);
+}
+
 /// Every test of this file, each on a disk of its own that `$disk` makes.
 #[macro_export]
 macro_rules! behaviour_on {
@@ -294,6 +310,7 @@ macro_rules! behaviour_on {
             bulk_load_fills_an_empty_tree
             a_second_opening_is_refused
             missing_stores_are_made_only_on_request
+            a_transaction_can_know_its_timestamp_before_it_commits
         }
     };
     ($disk:expr; $($name:ident)*) => {
