@@ -30,6 +30,7 @@ pub const ROOMS: &[Room] = &[
         may_name: &["llmdb-base", "llmdb-vfs", "llmdb-pager", "llmdb-btree", "llmdb-wal"],
         forbids_unsafe: true,
     },
+    Room { folder: "temporal", may_name: &["llmdb-base", "llmdb-engine"], forbids_unsafe: true },
     Room { folder: "llmdb", may_name: &["llmdb-engine"], forbids_unsafe: true },
     Room { folder: "cli", may_name: &["llmdb"], forbids_unsafe: true },
 ];
