@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{care, export, import, measure, restore, rows, text::Form, tour};
+use crate::{care, doctor, export, import, measure, restore, rows, text::Form, tour};
 
 /// An embedded database in one file: named trees, transactions that survive crashes, snapshots that copy nothing.
 #[derive(Debug, Parser)]
@@ -55,6 +55,7 @@ pub enum Command {
     Scan(rows::scan::ScanArgs),
     Stat(care::stat::StatArgs),
     Check(care::check::CheckArgs),
+    Doctor(doctor::DoctorArgs),
     Recover(care::recover::RecoverArgs),
     Backup(care::backup::BackupArgs),
     Restore(restore::RestoreArgs),

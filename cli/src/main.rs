@@ -6,6 +6,7 @@
 
 mod args;
 mod care;
+mod doctor;
 mod export;
 mod failure;
 mod figures;
@@ -50,6 +51,7 @@ fn run(command: Command, output: &mut Output) -> Result<Exit, Failure> {
         Command::Scan(args) => rows::scan::run(&args, output),
         Command::Stat(args) => care::stat::run(&args, output),
         Command::Check(args) => care::check::run(&args, output),
+        Command::Doctor(args) => doctor::run(&args, output),
         Command::Recover(args) => care::recover::run(&args, output),
         Command::Backup(args) => care::backup::run(&args, output),
         Command::Restore(args) => restore::run(&args, output),

@@ -2,20 +2,29 @@
 
 use std::path::Path;
 
-use llmdb::{Db, ErrorKind, Options, Snapshot, Tree};
+use llmdb::{Db, Error, ErrorKind, Options, Snapshot, Tree};
 
 use crate::{failure::Failure, output::Output};
 
 /// Opens for reading. A database that was not closed is recovered first, which is said on stderr.
 pub fn for_reading(path: &Path, output: &Output) -> Result<Db, Failure> {
+    Ok(open_for_reading(path, output)?)
+}
+
+/// As [`for_reading`], for a caller that judges the error.
+pub fn open_for_reading(path: &Path, output: &Output) -> Result<Db, Error> {
     match Db::open(path, Options::new().create(false).read_only(true)) {
-        Err(error) if error.kind() == ErrorKind::ReadOnly => for_writing(path, false, output),
-        other => Ok(other?),
+        Err(error) if error.kind() == ErrorKind::ReadOnly => open_for_writing(path, false, output),
+        opened => opened,
     }
 }
 
 /// Opens for writing; whether a missing database is made is the command's to say.
 pub fn for_writing(path: &Path, create: bool, output: &Output) -> Result<Db, Failure> {
+    Ok(open_for_writing(path, create, output)?)
+}
+
+fn open_for_writing(path: &Path, create: bool, output: &Output) -> Result<Db, Error> {
     let db = Db::open(path, Options::new().create(create))?;
     let recovery = db.recovery();
     if recovery.replayed_txns > 0 {

@@ -5,8 +5,8 @@ use std::path::Path;
 use llmdb_engine::Engine;
 
 use crate::{
-    BackupReport, CheckReport, Commit, Options, RecoveryReport, Result, SalvageReport, Snapshot, Stats,
-    WriteTxn,
+    BackupReport, CheckReport, Commit, DiskReport, Options, RecoveryReport, Result, SalvageReport, Snapshot,
+    Stats, WriteTxn,
 };
 
 /// An open database. Share it between threads by reference or behind an `Arc`.
@@ -221,6 +221,15 @@ impl Db {
     /// [`crate::ErrorKind::Io`] and [`crate::ErrorKind::NoSpace`] for the new file.
     pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<SalvageReport> {
         Ok(Engine::salvage(from, to)?)
+    }
+
+    /// Times `write_count` durable writes in the folder of `path`, in a file of its own that is removed again: what
+    /// every durable commit there has to wait for. Touches no database. Cost: as many syncs, one after the other.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Io`], [`crate::ErrorKind::NoSpace`]: the folder cannot be written.
+    pub fn probe_disk(path: impl AsRef<Path>, write_count: u64) -> Result<DiskReport> {
+        Ok(Engine::probe_disk(path, write_count)?)
     }
 
     /// What recovery did when the database was opened.

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::Desk;
 
-fn filled() -> Desk {
+pub(super) fn filled() -> Desk {
     let desk = Desk::new();
     let lines: String =
         (0..5_000).map(|number| format!("{{\"number\":{number},\"more\":\"{number:0>200}\"}}\n")).collect();
@@ -14,7 +14,7 @@ fn filled() -> Desk {
 }
 
 /// Flips bits in the middle of the data file, where pages of the tree are.
-fn damage(desk: &Desk) {
+pub(super) fn damage(desk: &Desk) {
     let mut bytes = std::fs::read(desk.db()).unwrap();
     let place = bytes.len() / 4096 / 2 * 4096 + 2_000;
     bytes[place] ^= 0x10;

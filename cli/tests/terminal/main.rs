@@ -9,6 +9,7 @@
 mod bad_days;
 mod bench;
 mod care;
+mod doctor;
 mod export;
 mod import;
 mod interrupted;
