@@ -61,6 +61,16 @@ pub trait ReadPages {
     /// As [`ReadPages::run`]. `offset + len` must not exceed the length of the run.
     fn run_part(&self, run: &RunRef, offset: u64, len: usize) -> PageResult<&[u8]>;
 
+    /// Says whether every byte that was read so far was there: a file that somebody cuts, or a device that fails, can
+    /// take pages away while they are read, and zeros are read in their place. Whoever answers from pages asks this
+    /// last. Bytes that were given out and are looked at later are covered by asking again then.
+    ///
+    /// # Errors
+    /// Corruption that names a page that was lost.
+    fn check_intact(&self) -> PageResult<()> {
+        Ok(())
+    }
+
     /// Says that `child` will be read soon. Free to do nothing.
     fn prefetch(&self, child: ChildRef) {
         let _ = child;

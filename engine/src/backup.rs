@@ -44,6 +44,7 @@ impl Engine {
         let snapshot = self.snapshot()?;
         let mut copy = Copy::create(&self.shared.vfs, to.as_ref())?;
         copy_trees(&snapshot, &mut copy, progress)?;
+        snapshot.check_intact()?;
         copy.finish(*snapshot.pages().root())
     }
 }

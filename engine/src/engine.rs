@@ -10,7 +10,7 @@ use llmdb_base::{
     sync::{Mutex, lock},
 };
 use llmdb_pager::{Pager, Visible};
-use llmdb_vfs::{FileLock, MemoryVfs, OsVfs, Vfs};
+use llmdb_vfs::{FileLock, MemoryVfs, OsOptions, OsVfs, Vfs};
 use llmdb_wal::Log;
 
 use crate::{
@@ -64,7 +64,8 @@ impl Engine {
     /// [`Error::Missing`], [`Error::Locked`], [`Error::NotADatabase`], [`Error::NewerVersion`],
     /// [`Error::Unopenable`], [`Error::LogCorruption`], [`Error::Io`], [`Error::NoSpace`].
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self> {
-        Self::open_on(Arc::new(OsVfs::new()), path, options)
+        let disk = OsOptions { bus_errors: options.bus_errors, ..OsOptions::default() };
+        Self::open_on(Arc::new(OsVfs::with_options(disk)), path, options)
     }
 
     /// As [`Engine::open`], on a disk of the caller's.

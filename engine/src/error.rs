@@ -179,7 +179,7 @@ impl fmt::Display for Error {
             Self::Poisoned(why) => {
                 write!(
                     f,
-                    "an earlier write failed ({why}); the store accepts no writes until it is opened anew"
+                    "something failed that cannot be undone ({why}); the store accepts no writes until it is opened anew"
                 )
             }
             Self::TxnFailed => {

@@ -34,6 +34,7 @@ pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use llmdb_base::{Corruption, Epoch, Lsn, Pgno, StoreId, Timestamp, TreeId, TxnId};
 pub use llmdb_btree::KEY_LEN_MAX;
+pub use llmdb_vfs::BusErrors;
 pub use options::{Background, Durability, LogTail, Options, StartFrom};
 pub use probe::DiskReport;
 pub use recovery::RecoveryReport;

@@ -1,5 +1,7 @@
 //! How a store is opened.
 
+use llmdb_vfs::BusErrors;
+
 /// How long a commit waits, and what a crash may take from it. Atomicity never depends on it: after a crash the
 /// store holds a prefix of the commits, each whole.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -79,6 +81,9 @@ pub struct Options {
     pub start_from: StartFrom,
     /// See [`Background`].
     pub background: Background,
+    /// What becomes of the process if another program cuts the data file, or its device fails, under the map. See
+    /// [`BusErrors`]. Used where the engine opens the real disk itself.
+    pub bus_errors: BusErrors,
 }
 
 impl Default for Options {
@@ -95,6 +100,7 @@ impl Default for Options {
             log_tail: LogTail::Strict,
             start_from: StartFrom::Newest,
             background: Background::Threads,
+            bus_errors: BusErrors::Catch,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use llmdb_base::{
-    Lsn, Timestamp, TreeId, TxnId, WritePages,
+    Lsn, ReadPages, Timestamp, TreeId, TxnId, WritePages,
     plant::{Bug, planted},
 };
 use llmdb_btree::{NewValue, Tree};
@@ -222,6 +222,7 @@ impl Applier {
             self.trees.catalog.set(&mut self.pages, name, tree)?;
         }
         self.last.roots = self.trees.catalog.encode();
+        self.pages.check_intact()?;
         let root = self.pages.commit(self.last);
         pager.publish(&root);
         Ok(())

@@ -48,10 +48,9 @@ impl<'s, P: ReadPages> TreeRef<'s, P> {
     /// # Errors
     /// [`Error::Corruption`] naming the page and the tree; [`Error::Io`].
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<&'s [u8]>> {
-        self.tree
-            .get(self.pages, key.as_ref())?
-            .map(|value| bytes(self.pages, self.tree.id, &value))
-            .transpose()
+        let value = self.tree.get(self.pages, key.as_ref())?;
+        let value = value.map(|value| bytes(self.pages, self.tree.id, &value)).transpose()?;
+        intact(self.pages, self.tree.id, value)
     }
 
     /// Whether `key` is there. A long value is not read.
@@ -59,7 +58,8 @@ impl<'s, P: ReadPages> TreeRef<'s, P> {
     /// # Errors
     /// As [`TreeRef::get`].
     pub fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool> {
-        Ok(self.tree.get(self.pages, key.as_ref())?.is_some())
+        let is_there = self.tree.get(self.pages, key.as_ref())?.is_some();
+        intact(self.pages, self.tree.id, is_there)
     }
 
     /// The value of `key` to be read piece by piece, without verifying or touching the rest of it.
@@ -68,7 +68,9 @@ impl<'s, P: ReadPages> TreeRef<'s, P> {
     /// As [`TreeRef::get`].
     pub fn get_reader(&self, key: impl AsRef<[u8]>) -> Result<Option<ValueReader<'s, P>>> {
         let value = self.tree.get(self.pages, key.as_ref())?;
-        Ok(value.map(|value| ValueReader { pages: self.pages, tree: self.tree.id, value, offset: 0 }))
+        let reader =
+            value.map(|value| ValueReader { pages: self.pages, tree: self.tree.id, value, offset: 0 });
+        intact(self.pages, self.tree.id, reader)
     }
 
     /// The values of many keys, in their order. Faster than one by one: the descents are interleaved, so that
@@ -79,10 +81,11 @@ impl<'s, P: ReadPages> TreeRef<'s, P> {
     pub fn multi_get(&self, keys: &[&[u8]]) -> Result<Vec<Option<&'s [u8]>>> {
         let mut found = vec![None; keys.len()];
         self.tree.multi_get(self.pages, keys, &mut found)?;
-        found
+        let values = found
             .into_iter()
-            .map(|value| value.map(|value| bytes(self.pages, self.tree.id, &value)).transpose())
-            .collect()
+            .map(|value| value.map(|value| bytes(self.pages, self.tree.id, &value)).transpose());
+        let values = values.collect::<Result<_>>()?;
+        intact(self.pages, self.tree.id, values)
     }
 
     /// The rows in `range`, in order, from both ends.
@@ -183,21 +186,35 @@ pub struct Range<'s, P: ReadPages = ReadGuard> {
     pages: &'s P,
     tree: TreeId,
     inner: llmdb_btree::Range<'s, P>,
+    ended: bool,
+}
+
+impl<'s, P: ReadPages> Range<'s, P> {
+    fn step(&mut self, entry: Option<Entry<'s>>) -> Option<Result<Row<'s>>> {
+        match entry {
+            Some(entry) => Some(resolve(self.pages, self.tree, entry)),
+            None if self.ended => None,
+            None => {
+                self.ended = true;
+                intact(self.pages, self.tree, ()).err().map(Err)
+            }
+        }
+    }
 }
 
 impl<'s, P: ReadPages> Iterator for Range<'s, P> {
     type Item = Result<Row<'s>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let entry = self.inner.next()?;
-        Some(resolve(self.pages, self.tree, entry))
+        let entry = self.inner.next();
+        self.step(entry)
     }
 }
 
 impl<P: ReadPages> DoubleEndedIterator for Range<'_, P> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        let entry = self.inner.next_back()?;
-        Some(resolve(self.pages, self.tree, entry))
+        let entry = self.inner.next_back();
+        self.step(entry)
     }
 }
 
@@ -238,8 +255,18 @@ impl<P: ReadPages> Read for ValueReader<'_, P> {
             }
         };
         buf[..piece.len()].copy_from_slice(piece);
+        intact(self.pages, self.tree, ()).map_err(io::Error::other)?;
         self.offset += piece.len() as u64;
         Ok(piece.len())
+    }
+}
+
+/// An answer from pages, if they were all there while it was found.
+#[inline]
+pub(crate) fn intact<P: ReadPages, T>(pages: &P, tree: TreeId, answer: T) -> Result<T> {
+    match pages.check_intact() {
+        Ok(()) => Ok(answer),
+        Err(error) => Err(error.in_tree(tree).into()),
     }
 }
 
@@ -256,16 +283,17 @@ fn row<'s, P: ReadPages>(
     tree: TreeId,
     entry: Option<(&'s [u8], Value<'s>)>,
 ) -> Result<Option<Row<'s>>> {
-    entry.map(|(key, value)| Ok((key, bytes(pages, tree, &value)?))).transpose()
+    let row = entry.map(|(key, value)| Ok::<_, Error>((key, bytes(pages, tree, &value)?))).transpose()?;
+    intact(pages, tree, row)
 }
 
-fn resolve<'s, P: ReadPages>(
-    pages: &'s P,
-    tree: TreeId,
-    entry: std::result::Result<(&'s [u8], Value<'s>), llmdb_btree::TreeError>,
-) -> Result<Row<'s>> {
+/// A row as the tree gives it.
+type Entry<'s> = std::result::Result<(&'s [u8], Value<'s>), llmdb_btree::TreeError>;
+
+fn resolve<'s, P: ReadPages>(pages: &'s P, tree: TreeId, entry: Entry<'s>) -> Result<Row<'s>> {
     let (key, value) = entry.map_err(Error::from)?;
-    Ok((key, bytes(pages, tree, &value)?))
+    let row = (key, bytes(pages, tree, &value)?);
+    intact(pages, tree, row)
 }
 
 pub(crate) fn range_over<'s, P: ReadPages>(
@@ -274,7 +302,7 @@ pub(crate) fn range_over<'s, P: ReadPages>(
     from: Bound<&[u8]>,
     to: Bound<&[u8]>,
 ) -> Result<Range<'s, P>> {
-    Ok(Range { pages, tree: tree.id, inner: tree.range(pages, from, to)? })
+    Ok(Range { pages, tree: tree.id, inner: tree.range(pages, from, to)?, ended: false })
 }
 
 pub(crate) fn borrow_bounds<'a, K: AsRef<[u8]> + 'a>(

@@ -13,6 +13,7 @@ use crate::{
     engine::Shared,
     gate::Permit,
     record::{self, Op},
+    tree_ref,
 };
 
 /// A write transaction: sees its own changes, shows nothing to others until it is committed, and leaves no trace
@@ -252,6 +253,8 @@ impl<'db> WriteTxn<'db> {
             return Ok(Commit::of(&self.shared.pager.tip()));
         }
         self.store_trees()?;
+        // Nothing must be made of pages that were lost while they were copied.
+        self.pages.check_intact()?;
         let before = self.shared.pager.tip();
         let timestamp = self.timestamp();
         self.log(&Op::Commit(timestamp), &[])?;
@@ -279,7 +282,9 @@ impl<'db> WriteTxn<'db> {
         if let Some(index) = self.trees.iter().position(|open| open.name == name) {
             return Ok(Some(index));
         }
-        let Some(tree) = self.catalog.find(&self.pages, name)? else { return Ok(None) };
+        let found = self.catalog.find(&self.pages, name)?;
+        self.pages.check_intact()?;
+        let Some(tree) = found else { return Ok(None) };
         self.trees.push(OpenTree { name: name.to_owned(), tree, stored: tree });
         Ok(Some(self.trees.len() - 1))
     }
@@ -344,7 +349,8 @@ impl<'db> WriteTxn<'db> {
     pub(crate) fn read(&self, index: usize, key: &[u8]) -> Result<Option<&[u8]>> {
         let tree = &self.trees[index].tree;
         let value = tree.get(&self.pages, key)?;
-        value.map(|value| crate::tree_ref::bytes(&self.pages, tree.id, &value)).transpose()
+        let value = value.map(|value| tree_ref::bytes(&self.pages, tree.id, &value)).transpose()?;
+        tree_ref::intact(&self.pages, tree.id, value)
     }
 
     /// The pages and the tree at `index`.

@@ -13,7 +13,11 @@ mod plain {
     use super::common::behaviour::Disk;
     use llmdb_vfs::{DirectIo, OsOptions, RingChoice};
 
-    crate::behaviour_on!(Disk::real(OsOptions { ring: RingChoice::Portable, direct: DirectIo::Off }));
+    crate::behaviour_on!(Disk::real(OsOptions {
+        ring: RingChoice::Portable,
+        direct: DirectIo::Off,
+        ..OsOptions::default()
+    }));
 }
 
 /// Writes past the page cache, but one after the other.
@@ -21,7 +25,11 @@ mod direct {
     use super::common::behaviour::Disk;
     use llmdb_vfs::{DirectIo, OsOptions, RingChoice};
 
-    crate::behaviour_on!(Disk::real(OsOptions { ring: RingChoice::Portable, direct: DirectIo::Auto }));
+    crate::behaviour_on!(Disk::real(OsOptions {
+        ring: RingChoice::Portable,
+        direct: DirectIo::Auto,
+        ..OsOptions::default()
+    }));
 }
 
 /// The best there is.
@@ -39,7 +47,7 @@ fn a_store_moves_between_the_means() {
     use llmdb_vfs::{DirectIo, OsOptions, OsVfs, RingChoice};
     use std::sync::Arc;
 
-    let plain = OsOptions { ring: RingChoice::Portable, direct: DirectIo::Off };
+    let plain = OsOptions { ring: RingChoice::Portable, direct: DirectIo::Off, ..OsOptions::default() };
     let best = OsOptions::default();
     let disk = Disk::real(best);
     for round in 0..6u32 {

@@ -60,8 +60,8 @@ mod write;
 pub use db::Db;
 pub use error::{Error, ErrorKind, Result};
 pub use llmdb_engine::{
-    BackupReport, CheckReport, Commit, DiskReport, Durability, KEY_LEN_MAX, LogTail, LostRange, Lsn,
-    MAIN_TREE, Pgno, Problem, RecoveryReport, SalvageReport, StartFrom, StoreId, TREE_NAME_LEN_MAX,
+    BackupReport, BusErrors, CheckReport, Commit, DiskReport, Durability, KEY_LEN_MAX, LogTail, LostRange,
+    Lsn, MAIN_TREE, Pgno, Problem, RecoveryReport, SalvageReport, StartFrom, StoreId, TREE_NAME_LEN_MAX,
     Timestamp, TreeId, TxnId,
 };
 pub use options::Options;

@@ -1,6 +1,6 @@
 //! How a database is opened.
 
-use llmdb_engine::{Background, Durability, LogTail, Options as EngineOptions, StartFrom};
+use llmdb_engine::{Background, BusErrors, Durability, LogTail, Options as EngineOptions, StartFrom};
 
 /// How to open a database: start from [`Options::new`], which suits most programs, and change what must differ.
 ///
@@ -60,6 +60,14 @@ impl Options {
     /// Without them, checkpoints run inside the commit that makes them due.
     pub fn background_threads(mut self, allowed: bool) -> Self {
         self.0.background = if allowed { Background::Threads } else { Background::Manual };
+        self
+    }
+
+    /// What becomes of the program if another one cuts the data file while it is open, or its device fails. Default:
+    /// reads fail with [`crate::ErrorKind::Corruption`], which takes a handler of SIGBUS. Programs that own their signals say
+    /// [`BusErrors::Leave`], and end by that signal.
+    pub fn bus_errors(mut self, bus_errors: BusErrors) -> Self {
+        self.0.bus_errors = bus_errors;
         self
     }
 

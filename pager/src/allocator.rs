@@ -204,7 +204,15 @@ fn extend(store: &Store, file_pages: u64, count: u64) -> io::Result<()> {
     let end = file_pages.checked_add(count).filter(|end| *end <= Pgno::MAX.get());
     store.view.reserve(end.ok_or(io::ErrorKind::FileTooLarge)?)?;
     match &store.file {
-        Some(file) => file.allocate(Pgno::new(file_pages).offset(), count * PAGE_SIZE as u64),
+        Some(file) => {
+            let (len, end) = (file.len()?, Pgno::new(file_pages).offset());
+            if len < end {
+                // To make it longer would fill the gap with zeros.
+                let what = format!("it was cut by somebody: {len} bytes are left of {end}");
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
+            }
+            file.allocate(end, count * PAGE_SIZE as u64)
+        }
         None => Ok(()),
     }
 }

@@ -67,10 +67,7 @@ impl Pager {
     /// # Panics
     /// If a transaction or another checkpoint is under way, or the store has no file or is read-only.
     pub fn begin_checkpoint(self: &Arc<Self>) -> PageResult<Checkpoint> {
-        if let Some(why) = self.poisoned() {
-            let source = std::io::Error::other(why.to_owned());
-            return Err(PageError::io("make a checkpoint after one that failed", source));
-        }
+        self.refuse_if_poisoned()?;
         let durable = self.durable.as_ref().expect("only a store with a file has checkpoints");
         let was_open = self.checkpoint_is_open.swap(true, Ordering::AcqRel);
         assert!(!was_open, "one checkpoint at a time");
@@ -130,6 +127,13 @@ impl Pager {
         Ok(())
     }
 
+    fn refuse_if_poisoned(&self) -> PageResult<()> {
+        self.poisoned().map_or(Ok(()), |why| {
+            let source = std::io::Error::other(why.to_owned());
+            Err(PageError::io("make a checkpoint after something that failed", source))
+        })
+    }
+
     fn fail<T>(&self, error: PageError) -> PageResult<T> {
         self.poison.get_or_init(|| error.to_string());
         Err(error)
@@ -159,6 +163,8 @@ impl Checkpoint {
         let written = pager.write_back(&self.pages, &mut |written_pages| {
             progress(Progress { written_pages, total_pages });
         });
+        // What was lost on the way was written as zeros, which no root must come to name.
+        let written = written.and_then(|()| pager.check_not_cut()).and_then(|()| pager.refuse_if_poisoned());
         let synced = written.and_then(|()| {
             if planted(Bug::PublishBeforeWrite) {
                 return Ok(());

@@ -12,6 +12,7 @@
 mod allocator;
 mod checkpoint;
 mod durable;
+mod lost;
 mod map;
 mod meta;
 mod open;

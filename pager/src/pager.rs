@@ -15,6 +15,7 @@ use llmdb_vfs::Vfs;
 use crate::{
     allocator::grow,
     durable::Durable,
+    lost::Losses,
     map::MapPages,
     meta::{FILE_PAGES_MIN, FIXED_PAGES, MetaReport, SlotReport, SlotState},
     options::{PagerOptions, Visible},
@@ -56,6 +57,7 @@ pub struct Pager {
     pub(crate) given_back: Mutex<Vec<PageRange>>,
     pub(crate) checkpoint_is_open: AtomicBool,
     pub(crate) poison: OnceLock<String>,
+    pub(crate) losses: Losses,
     pub(crate) meta_report: MetaReport,
     pub(crate) map_damage: OnceLock<Corruption>,
     pub(crate) counters: Counters,
@@ -93,6 +95,7 @@ impl Pager {
             given_back: Mutex::new(Vec::new()),
             checkpoint_is_open: AtomicBool::new(false),
             poison: OnceLock::new(),
+            losses: Losses::new(),
             meta_report,
             map_damage: known_damage,
             counters: Counters::default(),

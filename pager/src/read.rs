@@ -28,11 +28,14 @@ pub struct ReadGuard {
     pager: Arc<Pager>,
     slot: SlotId,
     root: RootRecord,
+    /// Losses of pages before it began.
+    losses: u64,
 }
 
 impl ReadGuard {
     pub(crate) fn new(pager: Arc<Pager>, slot: SlotId, root: RootRecord) -> Self {
-        Self { pager, slot, root }
+        let losses = pager.losses();
+        Self { pager, slot, root, losses }
     }
 
     /// The state that it sees.
@@ -154,6 +157,11 @@ impl ReadPages for ReadGuard {
 
     fn run_part(&self, run: &RunRef, offset: u64, len: usize) -> PageResult<&[u8]> {
         self.pager.store.run_part(run, offset, len, self.root.page_count)
+    }
+
+    #[inline]
+    fn check_intact(&self) -> PageResult<()> {
+        self.pager.check_intact(self.losses)
     }
 
     #[inline]

@@ -1,6 +1,12 @@
 //! Pages as stored: read, and verified the first time they are touched.
 
-use std::sync::Arc;
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{Ordering, fence},
+    },
+};
 
 use llmdb_base::{
     ChildRef, Corruption, PAGE_SIZE, PageBytes, PageError, PageResult, Pgno, StoreId,
@@ -75,13 +81,20 @@ impl Store {
             return Err(Corruption::new(Pgno::new(missing), "never written").into());
         }
         let _loading = (!self.view.shows_file()).then(|| lock(&self.loading));
+        let losses = self.view.losses();
         for pgno in range.pages().filter(|pgno| !self.verified.contains(*pgno)) {
             let pgno = Pgno::new(pgno);
-            self.view
-                .load(pgno.offset(), PAGE_SIZE)
-                .map_err(|source| PageError::io(format!("read {pgno} of the data file"), source))?;
+            self.view.load(pgno.offset(), PAGE_SIZE).map_err(|source| unreadable(pgno, source))?;
         }
-        verify()
+        let verified = verify();
+        // The bits before the losses: see `lost`.
+        fence(Ordering::SeqCst);
+        if self.view.losses() == losses {
+            return verified;
+        }
+        self.verified.remove_range(range);
+        let what = "the device cannot read it, or the file was cut";
+        Err(Corruption::new(Pgno::new(range.first()), what).into())
     }
 
     #[inline]
@@ -95,6 +108,15 @@ impl Store {
 fn is_node(page: &PageBytes, child: ChildRef) -> bool {
     let kind = matches!(header::kind(page), Some(PageKind::Leaf | PageKind::Branch));
     kind && header::birth(page).tag() == child.tag()
+}
+
+/// A page that is not in the file is damage; a file that cannot be read now may be readable later.
+#[cold]
+fn unreadable(pgno: Pgno, source: io::Error) -> PageError {
+    if source.kind() == io::ErrorKind::UnexpectedEof {
+        return Corruption::new(pgno, format!("the data file ends before it: {source}")).into();
+    }
+    PageError::io(format!("read {pgno} of the data file"), source)
 }
 
 #[cold]

@@ -34,6 +34,8 @@ pub struct PageTxn {
     levels: Vec<Level>,
     open_runs: Vec<PageRange>,
     reserve: Reserve,
+    /// Losses of pages before it began.
+    losses: u64,
 }
 
 /// Which of the pages that are kept for a full disk allocations may take.
@@ -82,8 +84,10 @@ impl PageTxn {
     pub(crate) fn new(pager: Arc<Pager>, mut writer: Box<Writer>) -> Self {
         let epoch = writer.next_epoch();
         let root = pager.tip();
+        let losses = pager.losses();
         Self {
             pager,
+            losses,
             writer: Some(writer),
             root,
             levels: vec![Level::new(epoch, epoch)],

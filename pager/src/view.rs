@@ -20,7 +20,7 @@
 use std::io;
 
 use llmdb_base::{PAGE_SIZE, PageBytes, Pgno};
-use llmdb_vfs::Mapping;
+use llmdb_vfs::{LostPage, Mapping};
 
 use crate::range::PageRange;
 
@@ -90,6 +90,22 @@ impl View {
     /// Whether untouched pages show the file by themselves. Otherwise they must be loaded before the first look.
     pub fn shows_file(&self) -> bool {
         self.mapping.is_private_file()
+    }
+
+    /// Whether pages of any map were ever lost, see `lost`.
+    #[inline]
+    pub fn may_have_lost(&self) -> bool {
+        self.mapping.may_have_lost()
+    }
+
+    /// Changes with every page that is lost.
+    pub fn losses(&self) -> u64 {
+        self.mapping.losses()
+    }
+
+    /// The pages lost so far; `None` if they are too many to be told apart.
+    pub fn lost_pages(&self) -> Option<Vec<LostPage>> {
+        self.mapping.lost_pages()
     }
 
     #[inline]

@@ -1,6 +1,6 @@
 //! Private pages on their way to the file.
 
-use llmdb_base::{PAGE_SIZE, PageBytes, PageError, PageResult, Pgno, header};
+use llmdb_base::{Corruption, Epoch, PAGE_SIZE, PageBytes, PageError, PageResult, Pgno, header};
 use llmdb_vfs::write_all_at;
 
 use crate::{pager::Pager, range::PageRange, stats::Counters, store::node_checksum};
@@ -16,14 +16,21 @@ impl Pager {
     /// # Errors
     /// An I/O error; some pages may have been written.
     pub(crate) fn write_back(&self, ranges: &[PageRange], written: &mut dyn FnMut(u64)) -> PageResult<()> {
+        if !ranges.is_empty() {
+            // To write behind the end of a file that was cut would fill the gap with zeros.
+            self.check_not_cut()?;
+        }
         let mut buffer = Vec::with_capacity(WRITE_BYTES_MAX);
         let mut count = 0;
+        let floor = self.durable().epoch;
         for range in ranges {
             let mut first = range.first();
             while first < range.end() {
                 let piece = PageRange::new(first, WRITE_PAGES_MAX.min(range.end() - first));
                 buffer.clear();
-                piece.pages().for_each(|pgno| self.copy_with_checksum(Pgno::new(pgno), &mut buffer));
+                piece
+                    .pages()
+                    .try_for_each(|pgno| self.copy_with_checksum(Pgno::new(pgno), floor, &mut buffer))?;
                 self.write_piece(piece, &buffer)?;
                 first = piece.end();
                 count += piece.count();
@@ -46,13 +53,21 @@ impl Pager {
         Ok(())
     }
 
-    fn copy_with_checksum(&self, pgno: Pgno, buffer: &mut Vec<u8>) {
+    /// Appends a page that was made since the durable epoch `floor`.
+    fn copy_with_checksum(&self, pgno: Pgno, floor: Epoch, buffer: &mut Vec<u8>) -> PageResult<()> {
         let start = buffer.len();
         buffer.extend_from_slice(self.store.view.page(pgno));
-        if !self.space.raw.contains(pgno.get()) {
-            let copy: &mut PageBytes = (&mut buffer[start..]).try_into().expect("a page was appended");
-            header::set_checksum(copy, node_checksum(self.store.id, pgno, copy));
+        if self.space.raw.contains(pgno.get()) {
+            return Ok(());
         }
+        let copy: &mut PageBytes = (&mut buffer[start..]).try_into().expect("a page was appended");
+        // Cutting a file takes private copies with it, and what is found then is something else.
+        if header::kind(copy).is_none() || header::birth(copy) <= floor {
+            let what = "not what was made in memory: the data file was changed by somebody else";
+            return Err(Corruption::new(pgno, what).into());
+        }
+        header::set_checksum(copy, node_checksum(self.store.id, pgno, copy));
+        Ok(())
     }
 
     /// Gives the private copies of pages back whose bytes are in the file. What the system refuses to take back
@@ -74,7 +89,8 @@ impl Pager {
             return Ok(());
         }
         let ranges = self.space.take_dirty();
-        if let Err(error) = self.write_back(&ranges, &mut |_| ()) {
+        let written = self.write_back(&ranges, &mut |_| ()).and_then(|()| self.check_not_cut());
+        if let Err(error) = written {
             ranges.into_iter().for_each(|range| self.space.mark_dirty(range));
             return Err(error);
         }

@@ -9,6 +9,7 @@ mod disk;
 mod mapping;
 mod memory;
 mod os;
+mod overlay;
 mod share;
 
 pub use buffer::{AlignedBuf, BLOCK_SIZE};
@@ -16,7 +17,8 @@ pub use disk::{
     Completion, Create, File, FileLock, LockError, LockKind, Open, Ring, RingKind, Vfs, read_exact_at,
     write_all_at,
 };
-pub use mapping::Mapping;
+pub use mapping::{BusErrors, LossCause, LostPage, Mapping};
 pub use memory::MemoryVfs;
 pub use os::{DirectIo, OsOptions, OsVfs, RingChoice};
+pub use overlay::OverlayVfs;
 pub use share::{AREA_WORDS, ShareError, SharedArea};

@@ -13,13 +13,18 @@
 //! that, and only then, `discard` gives the private memory back and the same bytes show through from the file.
 #![expect(unsafe_code, reason = "door 2: the mapping")]
 
+#[cfg(target_os = "linux")]
+mod bus_error;
 mod heap;
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "nothing is lost there"))]
+mod lost;
 #[cfg(target_os = "linux")]
 mod private;
 mod regions;
 
 use std::{fmt, io, ptr::NonNull, sync::Arc};
 
+pub use self::lost::{LossCause, LostPage};
 use self::{heap::Heap, regions::Regions};
 use crate::{BLOCK_SIZE, File};
 
@@ -40,6 +45,18 @@ use crate::{BLOCK_SIZE, File};
 pub struct Mapping {
     regions: Regions,
     kind: Kind,
+}
+
+/// What becomes of a process that touches bytes of a map which the system cannot give: of a file that somebody else
+/// has cut, or of a device that fails.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum BusErrors {
+    /// The bytes read as zeros, and reading says that they are lost. This takes a handler of SIGBUS, which is installed
+    /// with the first map, stays, and passes on what does not concern maps of ours.
+    #[default]
+    Catch,
+    /// What the program has arranged for SIGBUS; by default the process ends. For programs that own their signals.
+    Leave,
 }
 
 #[derive(Debug)]
@@ -75,8 +92,9 @@ impl Mapping {
     pub(crate) fn private_file(
         file: std::os::fd::OwnedFd,
         length: Arc<std::sync::atomic::AtomicU64>,
+        losses: BusErrors,
     ) -> io::Result<Self> {
-        let kind = Kind::Private(private::PrivateFile::new(file, length));
+        let kind = Kind::Private(private::PrivateFile::new(file, length, losses));
         Self::with_first_region(kind, private::REGION_BYTES_MAX, private::REGION_BYTES_MIN)
     }
 
@@ -120,16 +138,56 @@ impl Mapping {
     /// the first look at bytes that were in the file when it was opened, or that were written to it since by
     /// another way than `bytes_mut`, followed by [`Mapping::discard`].
     ///
-    /// Private map: checks that the range lies inside the file, since touching memory beyond its end would end
-    /// the process. Heap: reads the range into place; without a file there is nothing to do.
+    /// Private map: checks that the range lies inside the file, since there is no memory beyond its end; pages that
+    /// were lost are asked for again. Heap: reads the range into place; without a file there is nothing to do.
     ///
     /// # Errors
     /// `UnexpectedEof` if the file ends before the range does; errors of reading or of asking for the length.
     pub fn load(&self, offset: u64, len: usize) -> io::Result<()> {
         match &self.kind {
             #[cfg(target_os = "linux")]
-            Kind::Private(file) => file.check_inside(offset, len),
+            Kind::Private(file) => {
+                file.check_inside(offset, len)?;
+                if file.has_lost(offset, len) { self.show_again(file, offset, len) } else { Ok(()) }
+            }
             Kind::Heap(heap) => heap.load(&self.regions, offset, len),
+        }
+    }
+
+    /// Maps the blocks anew that a range touches.
+    #[cfg(target_os = "linux")]
+    fn show_again(&self, file: &private::PrivateFile, offset: u64, len: usize) -> io::Result<()> {
+        let first = offset - offset % BLOCK_SIZE as u64;
+        let len =
+            (len + usize::try_from(offset - first).expect("part of a block")).next_multiple_of(BLOCK_SIZE);
+        self.regions
+            .pieces(first, len)
+            .try_for_each(|(start, len)| file.show_again(self.regions.address(start, len), start, len))
+    }
+
+    /// Whether pages of some map of this process were ever lost: the system could not give their bytes, and they read
+    /// as zeros. If not, everything that was read before this call was there. Cost: one load.
+    #[inline]
+    pub fn may_have_lost(&self) -> bool {
+        lost::anywhere()
+    }
+
+    /// A number that changes with every loss of a page of this mapping. 0: none was lost.
+    pub fn losses(&self) -> u64 {
+        match &self.kind {
+            #[cfg(target_os = "linux")]
+            Kind::Private(file) => file.losses(),
+            Kind::Heap(_) => 0,
+        }
+    }
+
+    /// The pages that were lost so far; `None` if they are too many to be told apart, which means that any may be
+    /// among them.
+    pub fn lost_pages(&self) -> Option<Vec<LostPage>> {
+        match &self.kind {
+            #[cfg(target_os = "linux")]
+            Kind::Private(file) => file.lost_pages(),
+            Kind::Heap(_) => Some(Vec::new()),
         }
     }
 
@@ -183,6 +241,9 @@ impl Mapping {
         );
         match &self.kind {
             #[cfg(target_os = "linux")]
+            // Memory that lies in the place of lost pages would not show the file afterwards.
+            Kind::Private(file) if file.has_lost(offset, len) => self.show_again(file, offset, len),
+            #[cfg(target_os = "linux")]
             Kind::Private(_) => self
                 .regions
                 .pieces(offset, len)
@@ -229,6 +290,10 @@ impl Kind {
 impl Drop for Mapping {
     fn drop(&mut self) {
         let region_bytes = self.region_bytes();
+        #[cfg(target_os = "linux")]
+        if let Kind::Private(file) = &mut self.kind {
+            file.stop_watching();
+        }
         for start in self.regions.take() {
             match &self.kind {
                 #[cfg(target_os = "linux")]

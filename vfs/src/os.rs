@@ -28,7 +28,9 @@ use std::{
 use llmdb_base::Timestamp;
 
 use self::{file::OsFile, portable_ring::PortableRing};
-use crate::{File, FileLock, LockError, LockKind, Mapping, Open, Ring, ShareError, SharedArea, Vfs};
+use crate::{
+    BusErrors, File, FileLock, LockError, LockKind, Mapping, Open, Ring, ShareError, SharedArea, Vfs,
+};
 
 /// The files of this machine. Errors name the path they are about.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +45,8 @@ pub struct OsOptions {
     pub ring: RingChoice,
     /// Whether files are opened for writes past the page cache.
     pub direct: DirectIo,
+    /// What becomes of a process under whose map a file is cut.
+    pub bus_errors: BusErrors,
 }
 
 /// How the rings of an [`OsVfs`] do their writes.
@@ -151,7 +155,7 @@ impl Vfs for OsVfs {
         if rustix::param::page_size() == crate::BLOCK_SIZE
             && let Some(file) = file.as_ref().and_then(|file| file.as_any().downcast_ref::<OsFile>())
         {
-            return file.map_privately();
+            return file.map_privately(self.options.bus_errors);
         }
         Mapping::heap(file)
     }

@@ -18,7 +18,7 @@ const THREADS: usize = 16;
 
 fn on_disk(ring: RingChoice, direct: DirectIo, test: impl Fn(&Place)) {
     let folder = tempfile::tempdir().unwrap();
-    let vfs = OsVfs::with_options(OsOptions { ring, direct });
+    let vfs = OsVfs::with_options(OsOptions { ring, direct, ..OsOptions::default() });
     test(&Place::on(Arc::new(vfs), &folder.path().join("db-wal"), LogOptions::default()));
 }
 

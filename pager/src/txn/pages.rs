@@ -22,6 +22,11 @@ impl ReadPages for PageTxn {
     }
 
     #[inline]
+    fn check_intact(&self) -> PageResult<()> {
+        self.pager.check_intact(self.losses)
+    }
+
+    #[inline]
     fn prefetch(&self, child: ChildRef) {
         self.pager.store.prefetch(child);
     }

@@ -1,18 +1,27 @@
 //! A private map of a file, by the operating system.
 //!
 //! Linux only: elsewhere `MADV_DONTNEED` need not drop private copies.
+//!
+//! Where pages were lost (`bus_error.rs`), memory lies in the place of the file; it goes when the place is
+//! discarded or loaded, by mapping the file there anew.
 
 use std::{
     io,
     os::fd::OwnedFd,
     ptr::{self, NonNull},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
+
+use super::{
+    BusErrors, bus_error,
+    lost::{self, LostPage, LostPages, Watch},
+};
+use crate::BLOCK_SIZE;
 
 /// Address space is plentiful but not endless: a process that opens a thousand stores takes half of it at this
 /// size. A value never crosses a region, and none is longer than 4 GiB.
@@ -25,11 +34,18 @@ pub(super) struct PrivateFile {
     file: OwnedFd,
     /// The file is at least this long. Whoever cuts the file lowers it.
     length: Arc<AtomicU64>,
+    losses: BusErrors,
+    lost: Arc<LostPages>,
+    /// One for each region, if the losses are caught.
+    watches: Mutex<Vec<Watch>>,
 }
 
 impl PrivateFile {
-    pub(super) fn new(file: OwnedFd, length: Arc<AtomicU64>) -> Self {
-        Self { file, length }
+    pub(super) fn new(file: OwnedFd, length: Arc<AtomicU64>, losses: BusErrors) -> Self {
+        if losses == BusErrors::Catch {
+            bus_error::install();
+        }
+        Self { file, length, losses, lost: Arc::new(LostPages::new()), watches: Mutex::default() }
     }
 
     /// Maps one region of the file, also beyond its end.
@@ -41,13 +57,56 @@ impl PrivateFile {
         let start = unsafe {
             mmap(ptr::null_mut(), len, protection, flags, &self.file, index as u64 * region_bytes)
         }?;
-        Ok(NonNull::new(start.cast()).expect("mmap never chooses address zero"))
+        let start = NonNull::new(start.cast()).expect("mmap never chooses address zero");
+        if self.losses == BusErrors::Catch {
+            self.watch(start, index as u64 * region_bytes, region_bytes);
+        }
+        Ok(start)
+    }
+
+    fn watch(&self, start: NonNull<u8>, offset: u64, len: u64) {
+        match lost::watch(start.as_ptr().expose_provenance(), len, offset, &self.lost) {
+            Some(watch) => self.watches.lock().unwrap_or_else(PoisonError::into_inner).push(watch),
+            None => log::warn!("too many maps: a file that is cut while it is open will end the process"),
+        }
+    }
+
+    /// Before the regions are unmapped.
+    pub(super) fn stop_watching(&mut self) {
+        self.watches.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    pub(super) fn losses(&self) -> u64 {
+        self.lost.version()
+    }
+
+    pub(super) fn lost_pages(&self) -> Option<Vec<LostPage>> {
+        self.lost.list()
+    }
+
+    /// Whether something of this range, or too much to tell, was lost.
+    pub(super) fn has_lost(&self, offset: u64, len: usize) -> bool {
+        let touches =
+            |page: &LostPage| page.offset < offset + len as u64 && offset < page.offset + BLOCK_SIZE as u64;
+        self.losses() > 0 && self.lost.list().is_none_or(|pages| pages.iter().any(touches))
+    }
+
+    /// Shows the file in a range where something was lost, without the private copies, and without the memory that
+    /// was put there. `start` is the address of `offset`, in a region of ours; whole blocks.
+    pub(super) fn show_again(&self, start: NonNull<u8>, offset: u64, len: usize) -> io::Result<()> {
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
+        // SAFETY: the range lies in a region of ours, and stays mapped. Its bytes do not change under a reference:
+        // whoever discards has given the file the same ones, and of what is loaded nobody has a reference.
+        unsafe { mmap(start.as_ptr().cast(), len, protection, flags, &self.file, offset) }?;
+        Ok(())
     }
 
     /// Checks that a range lies inside the file.
     pub(super) fn check_inside(&self, offset: u64, len: usize) -> io::Result<()> {
         let end = offset.checked_add(len as u64).ok_or(io::ErrorKind::InvalidInput)?;
-        if end <= self.length.load(Ordering::Relaxed) {
+        // What is known of the length of a file that somebody has cut is not worth much.
+        if end <= self.length.load(Ordering::Relaxed) && self.losses() == 0 {
             return Ok(());
         }
         let length = rustix::fs::fstat(&self.file)?.st_size.cast_unsigned();

@@ -119,7 +119,9 @@ fn a_private_map_follows_the_file_except_where_stores_shadow_it() {
     let file = tempfile::tempfile().unwrap();
     file.write_all_at(&[1; 4 * BLOCK_SIZE], 0).unwrap();
     let length = Arc::new(AtomicU64::new(0));
-    let mapping = Mapping::private_file(file.try_clone().unwrap().into(), Arc::clone(&length)).unwrap();
+    let mapping =
+        Mapping::private_file(file.try_clone().unwrap().into(), Arc::clone(&length), BusErrors::Catch)
+            .unwrap();
     assert!(mapping.is_private_file());
     mapping.load(0, 4 * BLOCK_SIZE).unwrap();
     store(&mapping, 4096, BLOCK_SIZE, 2);
@@ -148,7 +150,8 @@ fn a_discard_may_cross_regions() {
     let region_bytes = 1u64 << 30;
     let file = tempfile::tempfile().unwrap();
     file.set_len(2 * region_bytes).unwrap();
-    let kind = Kind::Private(private::PrivateFile::new(file.into(), Arc::new(AtomicU64::new(0))));
+    let kind =
+        Kind::Private(private::PrivateFile::new(file.into(), Arc::new(AtomicU64::new(0)), BusErrors::Catch));
     let mapping = Mapping::with_first_region(kind, region_bytes, region_bytes).unwrap();
     mapping.reserve(2 * region_bytes).unwrap();
     let start = region_bytes - BLOCK_SIZE as u64;

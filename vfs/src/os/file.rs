@@ -57,8 +57,8 @@ impl OsFile {
     }
 
     #[cfg(target_os = "linux")]
-    pub(super) fn map_privately(&self) -> io::Result<crate::Mapping> {
-        crate::Mapping::private_file(self.file.try_clone()?.into(), Arc::clone(&self.length_for_maps))
+    pub(super) fn map_privately(&self, losses: crate::BusErrors) -> io::Result<crate::Mapping> {
+        crate::Mapping::private_file(self.file.try_clone()?.into(), Arc::clone(&self.length_for_maps), losses)
     }
 
     /// Takes space by writing zeros behind the end of the file, where the system cannot reserve it.

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use crate::Mapping;
+use crate::{BusErrors, Mapping};
 
 /// A file without a name that is kept equal to a simulated one. Maps of it behave as those of a real disk do: a
 /// write shows through at once, except where a store shadows it.
@@ -34,7 +34,7 @@ impl Mirror {
     }
 
     pub(crate) fn map(&self) -> io::Result<Mapping> {
-        Mapping::private_file(self.file.try_clone()?.into(), Arc::clone(&self.length))
+        Mapping::private_file(self.file.try_clone()?.into(), Arc::clone(&self.length), BusErrors::Catch)
     }
 }
 

@@ -32,8 +32,8 @@ struct Disk {
 
 /// Runs `test` on every disk, and says which one it was on when it fails.
 fn on_every_disk(test: impl Fn(&Disk)) {
-    let plain = OsOptions { ring: RingChoice::Portable, direct: DirectIo::Off };
-    let mixed = OsOptions { ring: RingChoice::Auto, direct: DirectIo::Off };
+    let plain = OsOptions { ring: RingChoice::Portable, direct: DirectIo::Off, ..OsOptions::default() };
+    let mixed = OsOptions { ring: RingChoice::Auto, direct: DirectIo::Off, ..OsOptions::default() };
     let disks = [
         Disk::real("best means", OsOptions::default()),
         Disk::real("plain means", plain),
