@@ -11,6 +11,8 @@
 mod cut;
 mod place;
 
+pub(crate) use place::store_map;
+
 use std::{
     fmt,
     sync::{Arc, atomic::Ordering},

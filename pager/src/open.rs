@@ -1,6 +1,7 @@
 //! Making a store, and opening one.
 
-mod load;
+mod attach;
+pub(crate) mod load;
 
 use std::{fmt, io, sync::Arc};
 
@@ -78,7 +79,7 @@ impl Pager {
         options: PagerOptions,
     ) -> PageResult<Arc<Self>> {
         file.set_len(0).map_err(|source| PageError::io("empty the data file", source))?;
-        let store = Store::new(map(vfs, &file)?, Some(Arc::clone(&file)), store_id);
+        let store = Store::new(map(vfs, &file)?, Some(Arc::clone(&file)), store_id, false);
         let space = Space::new(0);
         grow(&space, &store, FILE_PAGES_MIN + options.reserve_pages)?;
         let root = first_root(FILE_PAGES_MIN);
@@ -117,12 +118,23 @@ impl Pager {
         access: Access,
         pick: Pick,
     ) -> Result<Arc<Self>, OpenError> {
+        Self::open_for(vfs, file, options, access, pick, false)
+    }
+
+    fn open_for(
+        vfs: &dyn Vfs,
+        file: Arc<dyn File>,
+        options: PagerOptions,
+        access: Access,
+        pick: Pick,
+        shared: bool,
+    ) -> Result<Arc<Self>, OpenError> {
         let (found, meta_report) = read_metas(&*file)?;
         let chosen = choose(found, pick, access, &meta_report)?;
         let file_pages = check_length(&*file, &chosen)?;
         let view = map(vfs, &file)?;
         view.reserve(file_pages).map_err(|source| PageError::io("reserve address space", source))?;
-        let store = Store::new(view, Some(Arc::clone(&file)), chosen.newest.store);
+        let store = Store::new(view, Some(Arc::clone(&file)), chosen.newest.store, shared);
         store.verified.reserve(file_pages);
         let space = Space::new(file_pages);
         let loaded = load::load(&*file, &space, &chosen)?;

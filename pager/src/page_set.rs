@@ -11,7 +11,7 @@ use crate::range::PageRange;
 const FIRST_WORDS_LOG2: u32 = 9;
 /// Chunk 0 and chunk 1 are equally long, every later one is twice as long as the one before; 26 of them reach
 /// to the largest page number.
-const CHUNK_COUNT: usize = 26;
+pub(crate) const CHUNK_COUNT: usize = 26;
 
 /// A set of small numbers: of pages, or of groups of pages. Chunks never move once they exist, so that looking up
 /// takes two loads, and growing disturbs nobody.
@@ -89,17 +89,19 @@ impl PageSet {
     }
 
     fn chunk(&self, chunk: usize) -> &[AtomicU64] {
-        self.chunks[chunk].get_or_init(|| {
-            let len = 1_usize << (FIRST_WORDS_LOG2 as usize + chunk.saturating_sub(1));
-            (0..len).map(|_| AtomicU64::new(0)).collect()
-        })
+        self.chunks[chunk].get_or_init(|| (0..chunk_len(chunk)).map(|_| AtomicU64::new(0)).collect())
     }
+}
+
+/// Words of a chunk.
+pub(crate) fn chunk_len(chunk: usize) -> usize {
+    1 << (FIRST_WORDS_LOG2 as usize + chunk.saturating_sub(1))
 }
 
 /// Chunk and index in it of a word.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "indexes of words in memory")]
-fn place(index: u64) -> (usize, usize) {
+pub(crate) fn place(index: u64) -> (usize, usize) {
     let log2 = (index | 1 << (FIRST_WORDS_LOG2 - 1)).ilog2();
     let chunk = log2 - (FIRST_WORDS_LOG2 - 1);
     let start = if chunk == 0 { 0 } else { 1 << log2 };

@@ -20,9 +20,10 @@ use crate::{
     meta::{FILE_PAGES_MIN, FIXED_PAGES, MetaReport, SlotReport, SlotState},
     options::{PagerOptions, Visible},
     range::{PageRange, runs_of_ones},
-    read::ReadGuard,
+    read::{Held, ReadGuard},
     readers::ReaderTable,
     roots::{ROOTS_LEN, RootCell, RootRecord, RootState},
+    share::Commons,
     space::Space,
     stats::{Counters, PagerStats},
     store::Store,
@@ -50,6 +51,8 @@ pub struct Pager {
     /// Held while `published` changes.
     pub(crate) publishing: Mutex<()>,
     pub(crate) readers: ReaderTable,
+    /// Set while other processes may have the store open too: then roots are published, and readers stand, there.
+    pub(crate) commons: OnceLock<Commons>,
     pub(crate) writer: Mutex<WriterSlot>,
     /// `None` without a file.
     pub(crate) durable: Option<Mutex<Durable>>,
@@ -90,6 +93,7 @@ impl Pager {
             tip: RootCell::new(&root),
             publishing: Mutex::new(()),
             readers: ReaderTable::new(),
+            commons: OnceLock::new(),
             writer: Mutex::new(writer),
             durable: durable.map(Mutex::new),
             given_back: Mutex::new(Vec::new()),
@@ -109,7 +113,7 @@ impl Pager {
     pub fn in_memory(vfs: &dyn Vfs, options: PagerOptions) -> PageResult<Arc<Self>> {
         let mapping = vfs.map(None).map_err(|source| llmdb_base::PageError::io("map memory", source))?;
         let id = u128::from(vfs.random_u64()) << 64 | u128::from(vfs.random_u64());
-        let store = Store::new(View::new(mapping), None, StoreId::new(id));
+        let store = Store::new(View::new(mapping), None, StoreId::new(id), false);
         let space = Space::new(0);
         grow(&space, &store, FILE_PAGES_MIN + options.reserve_pages)?;
         let root = first_root(space.file_pages());
@@ -162,23 +166,48 @@ impl Pager {
 
     /// The state that readers see.
     pub fn published(&self) -> RootRecord {
-        self.published.load()
+        // What was last published here, if the area is damaged: whoever begins to read is told.
+        let elsewhere = self.commons.get().filter(|commons| !commons.holds_turn());
+        elsewhere.and_then(|commons| commons.published().ok()).unwrap_or_else(|| self.published.load())
     }
 
-    /// The newest committed state.
+    /// The newest committed state; of those that are published, if another process may write.
     pub fn tip(&self) -> RootRecord {
-        self.tip.load()
+        match self.commons.get() {
+            Some(commons) if !commons.holds_turn() => self.published(),
+            _ => self.tip.load(),
+        }
     }
 
     /// Takes a snapshot: its pages stay as they are until the guard is dropped. Takes no lock, and allocates only
     /// when there are more readers at once than ever before.
+    ///
+    /// # Errors
+    /// Only if processes share the store: an I/O error if every slot for readers is taken, corruption if somebody
+    /// else has written to the shared area.
+    pub fn try_begin_read(self: &Arc<Self>, visible: Visible) -> PageResult<ReadGuard> {
+        let Some(commons) = self.commons.get() else { return Ok(self.begin_read(visible)) };
+        let (slot, root) = match visible {
+            Visible::Tip if commons.holds_turn() => commons.enter_tip(&self.tip)?,
+            _ => commons.enter()?,
+        };
+        let guard = ReadGuard::new(Arc::clone(self), Held::InCommon(slot), root);
+        self.reach(root.page_count)?;
+        Ok(guard)
+    }
+
+    /// As [`Pager::try_begin_read`], of a store that this process has for itself.
+    ///
+    /// # Panics
+    /// If processes share the store.
     pub fn begin_read(self: &Arc<Self>, visible: Visible) -> ReadGuard {
+        assert!(self.commons.get().is_none(), "beginning to read may fail where processes share a store");
         let cell = match visible {
             Visible::Published => &self.published,
             Visible::Tip => &self.tip,
         };
         let (slot, root) = cell.enter(&self.readers);
-        ReadGuard::new(Arc::clone(self), slot, root)
+        ReadGuard::new(Arc::clone(self), Held::Here(slot), root)
     }
 
     /// Begins a write transaction from the tip, and makes freed pages usable that no root needs any more.
@@ -213,7 +242,7 @@ impl Pager {
         let published = self.published.epoch();
         let mut retained = vec![published];
         if !planted(Bug::IgnoreReaders) {
-            self.readers.scan(&mut retained);
+            self.scan_readers(&mut retained);
         }
         if let Some(durable) = &self.durable {
             retained.extend(lock(durable).retained());
@@ -232,13 +261,24 @@ impl Pager {
         let root = if tip.state() == root.state() { &tip } else { root };
         if root.epoch > self.published.epoch() {
             self.published.store(root);
+            if let Some(commons) = self.commons.get() {
+                commons.publish(root);
+            }
+        }
+    }
+
+    /// Adds the epochs of all roots that readers hold, of this process and of all others, to `held`.
+    pub(crate) fn scan_readers(&self, held: &mut Vec<Epoch>) {
+        match self.commons.get() {
+            Some(commons) => commons.scan(held),
+            None => self.readers.scan(held),
         }
     }
 
     /// Figures. Cost: a look at every reader slot.
     pub fn stats(&self) -> PagerStats {
         let mut readers = Vec::new();
-        self.readers.scan(&mut readers);
+        self.scan_readers(&mut readers);
         let mut stats = PagerStats {
             file_pages: self.space.file_pages(),
             live_pages: self.space.live_pages(),

@@ -24,6 +24,17 @@ impl PageRange {
         Self::new(pgno.get(), 1)
     }
 
+    /// The word that a range is.
+    pub fn raw(self) -> u64 {
+        self.0
+    }
+
+    /// The range that is this word; `None` if it is none, or reaches behind `end`.
+    pub fn from_raw(raw: u64, end: u64) -> Option<Self> {
+        let range = Self(raw);
+        (range.count() > 0 && range.end() <= end).then_some(range)
+    }
+
     pub fn first(self) -> u64 {
         self.0 & Pgno::MAX.get()
     }

@@ -26,16 +26,25 @@ const MEDIA_READ_BYTES: usize = 256 << 10;
 #[derive(Debug)]
 pub struct ReadGuard {
     pager: Arc<Pager>,
-    slot: SlotId,
+    held: Held,
     root: RootRecord,
     /// Losses of pages before it began.
     losses: u64,
 }
 
+/// Where the reader stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Held {
+    /// In the table of this process.
+    Here(SlotId),
+    /// In the area that several processes share.
+    InCommon(usize),
+}
+
 impl ReadGuard {
-    pub(crate) fn new(pager: Arc<Pager>, slot: SlotId, root: RootRecord) -> Self {
+    pub(crate) fn new(pager: Arc<Pager>, held: Held, root: RootRecord) -> Self {
         let losses = pager.losses();
-        Self { pager, slot, root, losses }
+        Self { pager, held, root, losses }
     }
 
     /// The state that it sees.
@@ -141,7 +150,14 @@ fn read_media(file: &dyn File, offset: u64, len: usize) -> PageResult<AlignedBuf
 
 impl Drop for ReadGuard {
     fn drop(&mut self) {
-        self.pager.readers.leave(self.slot);
+        match self.held {
+            Held::Here(slot) => self.pager.readers.leave(slot),
+            Held::InCommon(slot) => {
+                if let Some(commons) = self.pager.commons.get() {
+                    commons.leave(slot);
+                }
+            }
+        }
     }
 }
 

@@ -153,6 +153,17 @@ impl Retention {
         }
     }
 
+    /// Everything that is held, in no particular order.
+    pub fn batches(&self) -> impl Iterator<Item = &Batch> {
+        self.pending.iter().chain(self.parked.values().flat_map(|parked| &parked.batches))
+    }
+
+    /// Takes over what another retention held. All of it is tested again at the next release.
+    pub fn adopt(mut batches: Vec<Batch>) -> Self {
+        batches.sort_by_key(|batch| batch.freed);
+        Self { pending: batches.into(), parked: BTreeMap::new() }
+    }
+
     /// The oldest root that pages are parked under, and how many.
     pub fn oldest(&self) -> Option<(Epoch, u64)> {
         self.parked.first_key_value().map(|(root, parked)| (*root, parked.page_count))

@@ -62,7 +62,7 @@ impl RootRecord {
         RootState { txid, timestamp, lsn, roots }
     }
 
-    fn to_words(self) -> [u64; WORD_COUNT] {
+    pub(crate) fn to_words(self) -> [u64; WORD_COUNT] {
         array::from_fn(|index| match index {
             0 => self.epoch.get(),
             1 => self.txid.get(),
@@ -73,7 +73,7 @@ impl RootRecord {
         })
     }
 
-    fn from_words(words: [u64; WORD_COUNT]) -> Self {
+    pub(crate) fn from_words(words: [u64; WORD_COUNT]) -> Self {
         let mut roots = [0; ROOTS_LEN];
         for (bytes, word) in roots.chunks_exact_mut(8).zip(&words[FIXED_WORDS..]) {
             bytes.copy_from_slice(&word.to_le_bytes());
@@ -90,7 +90,7 @@ impl RootRecord {
 }
 
 const FIXED_WORDS: usize = 5;
-const WORD_COUNT: usize = FIXED_WORDS + ROOTS_LEN / 8;
+pub(crate) const WORD_COUNT: usize = FIXED_WORDS + ROOTS_LEN / 8;
 
 /// A few words, of which the first is an epoch, that one thread changes while others read them without a lock.
 ///

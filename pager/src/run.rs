@@ -109,13 +109,14 @@ impl Store {
 
     fn verify_short(&self, run: &RunRef, layout: &RunLayout) -> PageResult<()> {
         let range = layout.range();
-        if self.verified.contains_all(range) {
+        let birth = run.birth.tag();
+        if self.verified.contains_all(range, birth) {
             return Ok(());
         }
-        self.load(range, || {
+        self.load(range, birth, || {
             let value = self.view.bytes(run.first.offset(), to_len(run.len));
             compare(run.first, run.checksum, crc32c(seed(self.id, run.first, 0), value))?;
-            self.verified.insert_range(range);
+            self.verified.insert_range(range, birth);
             Ok(())
         })
     }
@@ -123,17 +124,18 @@ impl Store {
     /// Verifies some pages of a long run. The table is verified with the last page of the run, which it ends in.
     fn verify_long(&self, run: &RunRef, layout: &RunLayout, pages: std::ops::Range<u64>) -> PageResult<()> {
         let last = layout.range().end() - 1;
-        let missing = |index: &u64| !self.verified.contains(run.first.get() + index);
-        if self.verified.contains(last) && !pages.clone().any(|index| missing(&index)) {
+        let birth = run.birth.tag();
+        let missing = |index: &u64| !self.verified.contains(run.first.get() + index, birth);
+        if self.verified.contains(last, birth) && !pages.clone().any(|index| missing(&index)) {
             return Ok(());
         }
-        if !self.verified.contains(last) {
+        if !self.verified.contains(last, birth) {
             self.verify_table(run, layout)?;
         }
         for index in pages.filter(missing) {
-            self.load(PageRange::one(run.first.plus(index)), || {
+            self.load(PageRange::one(run.first.plus(index)), birth, || {
                 self.verify_page_of_run(layout, index)?;
-                self.verified.insert(run.first.get() + index);
+                self.verified.insert(run.first.get() + index, birth);
                 Ok(())
             })?;
         }
@@ -143,13 +145,13 @@ impl Store {
     fn verify_table(&self, run: &RunRef, layout: &RunLayout) -> PageResult<()> {
         let first_page = layout.table_start() / PAGE_SIZE as u64;
         let range = PageRange::new(run.first.get() + first_page, layout.pages - first_page);
-        self.load(range, || {
+        self.load(range, run.birth.tag(), || {
             compare(run.first, run.checksum, crc32c(seed(self.id, run.first, 0), self.table(layout)))?;
             // The table may begin in the last page of the value, which then comes with it.
             if first_page < layout.value_pages {
                 self.verify_page_of_run(layout, first_page)?;
             }
-            self.verified.insert_range(range);
+            self.verified.insert_range(range, run.birth.tag());
             Ok(())
         })
     }

@@ -209,6 +209,52 @@ impl Space {
         ranges
     }
 
+    /// The dirty pages that are live or held, in ascending order: every page that anybody may read and that the file
+    /// does not have. All pages count as clean from now on.
+    pub fn take_unwritten(&self) -> Vec<PageRange> {
+        let words = runs_of_ones(0, self.word_count(), |index| self.dirty_words.word(index));
+        let words: Vec<u64> = words.flat_map(PageRange::pages).collect();
+        let mut ranges = Vec::new();
+        for word in words {
+            let bits = self.dirty.remove_mask(word, u64::MAX);
+            let needed = bits & (self.live.word(word) | self.held.word(word));
+            ranges.extend(runs_of_ones(word * 64, word * 64 + 64, |_| needed));
+            self.dirty_words.remove(word);
+        }
+        self.dirty_pages.store(0, Relaxed);
+        ranges
+    }
+
+    /// All pages in private memory, whatever they are used for.
+    pub fn all_private(&self) -> Vec<PageRange> {
+        runs_of_ones(0, self.file_pages(), |index| self.private.word(index)).collect()
+    }
+
+    /// Begins anew: a file of `file_pages` of which only the meta pages are used. No page may be private.
+    pub fn empty(&self, file_pages: u64) {
+        debug_assert_eq!(self.private_pages(), 0);
+        let words = self.word_count().max(file_pages.div_ceil(64));
+        for word in 0..words {
+            for set in [&self.live, &self.held, &self.dirty] {
+                set.remove_mask(word, u64::MAX);
+            }
+        }
+        for word in 0..words.div_ceil(64) {
+            self.dirty_words.remove_mask(word, u64::MAX);
+        }
+        for count in [&self.live_pages, &self.held_pages, &self.dirty_pages] {
+            count.store(0, Relaxed);
+        }
+        self.forget_changes();
+        self.set_file_pages(file_pages);
+        FIXED_PAGES.into_iter().for_each(|pgno| self.take(PageRange::one(pgno)));
+    }
+
+    /// Pages that lie below `file_pages` exist now: another process has made the file longer.
+    pub fn raise_file_pages(&self, file_pages: u64) {
+        self.file_pages.fetch_max(file_pages, Release);
+    }
+
     /// Private pages that are free: memory that only the next allocation has a use for. At most `count_max`.
     pub fn idle_private(&self, count_max: u64) -> Vec<PageRange> {
         let idle = |index| self.private.word(index) & self.free_word(index);

@@ -17,25 +17,26 @@ use llmdb_base::{
 };
 use llmdb_vfs::File;
 
-use crate::{page_set::PageSet, range::PageRange, view::View};
+use crate::{range::PageRange, verified::Verified, view::View};
 
 /// The file, its mapping, and what of it has been verified.
 ///
-/// A page is verified when its bytes were found right in this run, or were made in this run. What is verified is
-/// not looked at again until the store is opened anew, except by `verify_page` and `verify_run` of a reader.
+/// What is verified is not looked at again until the store is opened anew, except by `verify_page` and `verify_run`
+/// of a reader.
 #[derive(Debug)]
 pub(crate) struct Store {
     pub view: View,
     pub file: Option<Arc<dyn File>>,
     pub id: StoreId,
-    pub verified: PageSet,
+    pub verified: Verified,
     /// Held while bytes are copied from the file into memory that does not show it by itself.
     loading: Mutex<()>,
 }
 
 impl Store {
-    pub fn new(view: View, file: Option<Arc<dyn File>>, id: StoreId) -> Self {
-        Self { view, file, id, verified: PageSet::default(), loading: Mutex::new(()) }
+    /// `shared` says that other processes may write the file too.
+    pub fn new(view: View, file: Option<Arc<dyn File>>, id: StoreId, shared: bool) -> Self {
+        Self { view, file, id, verified: Verified::new(shared), loading: Mutex::new(()) }
     }
 
     /// The file, which every store has but those in memory.
@@ -54,7 +55,7 @@ impl Store {
         if pgno.get() >= page_count {
             return Err(outside(pgno, page_count));
         }
-        if !self.verified.contains(pgno.get()) {
+        if !self.verified.contains(pgno.get(), child.tag()) {
             self.verify_node(child)?;
         }
         let page = self.view.page(pgno);
@@ -67,22 +68,28 @@ impl Store {
     #[cold]
     fn verify_node(&self, child: ChildRef) -> PageResult<()> {
         let pgno = child.pgno();
-        self.load(PageRange::one(pgno), || {
+        self.load(PageRange::one(pgno), child.tag(), || {
             check_node(self.id, child, self.view.page(pgno))?;
-            self.verified.insert(pgno.get());
+            self.verified.insert(pgno.get(), child.tag());
             Ok(())
         })
     }
 
-    /// Makes the pages of `range` visible that are not verified, and verifies them by `verify`.
-    pub fn load(&self, range: PageRange, verify: impl FnOnce() -> PageResult<()>) -> PageResult<()> {
+    /// Makes the pages of `range` visible that are not verified with the tag `birth`, and verifies them by `verify`.
+    pub fn load(
+        &self,
+        range: PageRange,
+        birth: u32,
+        verify: impl FnOnce() -> PageResult<()>,
+    ) -> PageResult<()> {
         if self.file.is_none() {
-            let missing = range.pages().find(|pgno| !self.verified.contains(*pgno)).unwrap_or(range.first());
+            let missing =
+                range.pages().find(|pgno| !self.verified.contains(*pgno, birth)).unwrap_or(range.first());
             return Err(Corruption::new(Pgno::new(missing), "never written").into());
         }
         let _loading = (!self.view.shows_file()).then(|| lock(&self.loading));
         let losses = self.view.losses();
-        for pgno in range.pages().filter(|pgno| !self.verified.contains(*pgno)) {
+        for pgno in range.pages().filter(|pgno| !self.verified.contains(*pgno, birth)) {
             let pgno = Pgno::new(pgno);
             self.view.load(pgno.offset(), PAGE_SIZE).map_err(|source| unreadable(pgno, source))?;
         }

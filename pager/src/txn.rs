@@ -145,6 +145,15 @@ impl PageTxn {
         self.levels.push(Level::new(savepoint.savepoint, epoch));
     }
 
+    /// Writes the pages that are in private memory only, so that other processes see them once the transaction is
+    /// published. No root names them yet.
+    ///
+    /// # Errors
+    /// An I/O error. The pages stay private.
+    pub fn write_early(&self) -> PageResult<()> {
+        self.pager.spill()
+    }
+
     /// Makes the changes the tip. Values that were begun and not finished are gone. Nothing is durable, and readers
     /// of the published state see nothing of it.
     pub fn commit(mut self, state: RootState) -> RootRecord {
@@ -229,9 +238,9 @@ impl PageTxn {
         let writer = self.writer.as_mut().expect("a transaction has the writer until it ends");
         let range = choose(writer, pager, reserve)?;
         pager.space.take(range);
-        pager.store.verified.insert_range(range);
         writer.fresh.insert_range(range);
         Counters::add(&pager.counters.allocated_pages, range.count());
+        self.pager.store.verified.insert_range(range, self.current().epoch.tag());
         self.current_mut().push_allocated(range);
         Ok(range)
     }

@@ -98,4 +98,33 @@ impl Pager {
         self.discard_written(&ranges);
         Ok(())
     }
+
+    /// Writes every page that the file does not have and that anybody may read, and gives all private memory back: from
+    /// then on the file shows every committed state, and what other processes write to it shows through here. Called
+    /// under the writer gate, between transactions, while no checkpoint is under way.
+    ///
+    /// # Errors
+    /// An I/O error: some pages are still in private memory only.
+    pub fn write_out(&self) -> PageResult<()> {
+        if self.store.file.is_none() {
+            return Ok(());
+        }
+        let ranges = self.space.take_unwritten();
+        if let Err(error) = self.write_back(&ranges, &mut |_| ()) {
+            ranges.into_iter().for_each(|range| self.space.mark_dirty(range));
+            return Err(error);
+        }
+        Counters::add(&self.counters.spilled_pages, ranges.iter().map(|range| range.count()).sum());
+        self.forget_private()
+    }
+
+    /// Gives all private memory back. What is not in the file is gone.
+    pub(crate) fn forget_private(&self) -> PageResult<()> {
+        for range in self.space.all_private() {
+            let discarded = self.store.view.discard(range);
+            discarded.map_err(|source| PageError::io("discard private pages", source))?;
+            self.space.forget_private(range);
+        }
+        Ok(())
+    }
 }

@@ -39,6 +39,11 @@ impl Writer {
         self.last_epoch
     }
 
+    /// The last epoch that was given away.
+    pub fn last_epoch(&self) -> Epoch {
+        self.last_epoch
+    }
+
     /// Makes live pages free. Nothing but the transaction under way may ever have named them.
     pub fn release(&mut self, space: &Space, range: PageRange) {
         space.release(range);
@@ -66,6 +71,8 @@ impl Writer {
 pub(crate) enum WriterSlot {
     /// The store was opened for reading.
     ReadOnly,
+    /// Another process has the turn, or none.
+    Away,
     /// The allocation map is damaged; it must be rebuilt first. What is known of it: the pages of the older
     /// generation, which stay untouched.
     MapUnknown(Box<Unknown>),

@@ -9,7 +9,7 @@ const REGION_PAGES: u64 = 256;
 /// Memory in regions of 1 MiB, with `page_count` pages.
 fn ground(page_count: u64) -> (Space, Store) {
     let mapping = Mapping::heap_of_regions(None, REGION_PAGES * PAGE_SIZE as u64).unwrap();
-    let store = Store::new(View::new(mapping), None, StoreId::new(1));
+    let store = Store::new(View::new(mapping), None, StoreId::new(1), false);
     let space = Space::new(0);
     extend(&store, 0, page_count).unwrap();
     space.set_file_pages(page_count);

@@ -24,7 +24,7 @@ impl Pager {
         let root = txn.seal(tip.state());
         self.publish(&root);
         let mut readers = Vec::new();
-        self.readers.scan(&mut readers);
+        self.scan_readers(&mut readers);
         if readers.iter().any(|epoch| *epoch < root.epoch) {
             self.space.set_file_pages(old_end);
             return Ok(());

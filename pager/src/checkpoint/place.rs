@@ -18,7 +18,7 @@ use crate::{
 ///
 /// # Errors
 /// `NoSpace`. The transaction must be aborted, and what had changed counts as changed still.
-pub(super) fn store_map(txn: &mut PageTxn) -> PageResult<MapPages> {
+pub(crate) fn store_map(txn: &mut PageTxn) -> PageResult<MapPages> {
     let mut placing =
         Placing { map: txn.map().clone(), changed: Vec::new(), placed: Vec::new(), seen: BTreeSet::new() };
     if let Err(error) = placing.run(txn) {

@@ -61,7 +61,7 @@ pub(super) fn load(file: &dyn File, space: &Space, chosen: &Generations) -> Page
     Ok(loaded)
 }
 
-type Image = (MapPages, Vec<PageRange>);
+pub(crate) type Image = (MapPages, Vec<PageRange>);
 
 fn damage_apart(result: PageResult<Image>) -> PageResult<Result<Image, Corruption>> {
     match result {
@@ -85,7 +85,7 @@ struct Reader<'a> {
 }
 
 /// Reads the map of a generation: where it is stored, and what it calls live.
-fn read_map(
+pub(crate) fn read_map(
     file: &dyn File,
     file_pages: u64,
     meta: &Meta,
