@@ -88,6 +88,18 @@ impl Flight {
         self.durable = self.durable.max(first_lsn);
     }
 
+    /// End of what is on the media, and the checksum that the next batch refers to.
+    pub(crate) fn position(&self) -> (Lsn, u32) {
+        (self.durable, self.previous_checksum)
+    }
+
+    /// Goes on behind what another process has written. Nothing may be under way.
+    pub(crate) fn go_on(&mut self, durable: Lsn, previous_checksum: u32) {
+        debug_assert!(self.is_empty());
+        self.durable = self.durable.max(durable);
+        self.previous_checksum = previous_checksum;
+    }
+
     /// Gives `batch` its header and starts writing it. There must be room.
     pub(crate) fn submit(&mut self, mut batch: SealedBatch, counters: &Counters) -> LogResult<()> {
         let place = Place { store: self.store, segment_index: batch.segment_index, lsn: batch.lsn };

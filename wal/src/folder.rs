@@ -14,7 +14,7 @@ use llmdb_vfs::{BLOCK_SIZE, Create, File, Open, Vfs};
 use crate::{LogError, LogResult};
 
 /// Larger numbers are no names of ours: there is always a next index.
-const INDEX_MAX: u64 = u64::MAX >> 1;
+pub(crate) const INDEX_MAX: u64 = u64::MAX >> 1;
 
 /// Name of a file of the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -158,7 +158,7 @@ pub(crate) struct Files {
     pub folder_is_durable: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct LiveSegment {
     pub index: u64,
     /// Where it ends; `None` while it is in use.
@@ -166,7 +166,7 @@ pub(crate) struct LiveSegment {
     pub file_bytes: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct SpareFile {
     pub index: u64,
     pub file_bytes: u64,

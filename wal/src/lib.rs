@@ -20,6 +20,7 @@ mod error;
 mod flight;
 mod folder;
 mod fragment;
+mod hand_over;
 mod log;
 mod options;
 mod replay;
@@ -31,6 +32,7 @@ mod tail;
 mod writer;
 
 pub use error::{LogError, LogResult};
+pub use hand_over::LogPosition;
 pub use log::Log;
 pub use options::{LogOptions, TailPolicy};
 pub use replay::{RecordReader, Replay};

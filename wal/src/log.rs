@@ -35,7 +35,7 @@ pub struct Log {
     pub(crate) folder: Folder,
     pub(crate) store: StoreId,
     pub(crate) options: LogOptions,
-    pub(crate) start: Start,
+    pub(crate) start: Mutex<Start>,
     pub(crate) files: Mutex<Files>,
     pub(crate) flight: Mutex<Flight>,
     pub(crate) tail: Mutex<Tail>,
@@ -96,7 +96,7 @@ impl Log {
             folder,
             store,
             options,
-            start,
+            start: Mutex::new(start),
             files: Mutex::new(files),
             flight: Mutex::new(Flight::new(store, end, options.in_flight_max)),
             tail: Mutex::new(Tail::new(options.batch_bytes_max, options.in_flight_max)),
@@ -143,7 +143,7 @@ impl Log {
         match &lock(&self.tail).segment {
             Some(segment) => lsn_at(segment.first_lsn, segment.next),
             None if is_empty => self.appended(),
-            None => self.appended().max(self.start.first_lsn),
+            None => self.appended().max(lock(&self.start).first_lsn),
         }
     }
 

@@ -108,7 +108,10 @@ impl Log {
         let mut files = lock(&self.files);
         let (first_lsn, previous_end) = match &lock(&self.tail).segment {
             Some(full) => (lsn_at(full.first_lsn, full.next), lsn_at(full.first_lsn, full.next)),
-            None => (self.start.first_lsn, self.start.previous_end),
+            None => {
+                let start = lock(&self.start);
+                (start.first_lsn, start.previous_end)
+            }
         };
         let index = files.next_index;
         files.next_index += 1;
@@ -241,7 +244,7 @@ fn space_error(what: &str, needed_bytes: u64, error: io::Error) -> LogError {
 }
 
 /// Where a log begins that has no segment yet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Start {
     /// LSN of the first batch.
     pub first_lsn: Lsn,
