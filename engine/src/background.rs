@@ -28,6 +28,11 @@ impl Workers {
         self.shared.get_or_init(|| Arc::downgrade(shared));
     }
 
+    /// Whom the workers work for, if there may be threads.
+    pub(crate) fn employer(&self) -> Option<Weak<Shared>> {
+        self.shared.get().filter(|_| self.allowed).cloned()
+    }
+
     /// Asks for everything committed so far to be made durable soon.
     pub(crate) fn request_sync(&self) {
         self.request(&self.sync, "llmdb-sync", |shared| {

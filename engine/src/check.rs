@@ -58,10 +58,11 @@ impl Engine {
             // Under the gate: the map and the root must be of the same moment.
             let _permit = self.shared.gate.enter();
             if !self.shared.options.read_only {
+                self.shared.take_turn(self.shared.options.lock_timeout_us)?;
                 live.extend(pager.live_ranges());
                 used.extend(pager.own_pages().into_iter().map(|pgno| (pgno, 1)));
             }
-            pager.begin_read(Visible::Tip)
+            pager.try_begin_read(Visible::Tip)?
         };
         let total = pager.stats().live_pages;
         let mut walk = Walk { guard: &guard, report: CheckReport::default(), used, total, progress };

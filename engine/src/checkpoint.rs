@@ -40,12 +40,20 @@ impl Shared {
 
     /// Log written since the newest checkpoint, in bytes.
     pub(crate) fn log_bytes_since_checkpoint(&self) -> u64 {
-        self.log_bytes().saturating_sub(self.checkpointed_bytes.load(Ordering::Acquire))
+        self.log_bytes().wrapping_sub(self.checkpointed_bytes.load(Ordering::Acquire))
     }
 
     /// Bytes of records replayed and appended since the store was opened.
     fn log_bytes(&self) -> u64 {
-        self.replayed_bytes + self.log.as_ref().map_or(0, llmdb_wal::Log::appended_bytes)
+        let appended = self.log.as_ref().map_or(0, llmdb_wal::Log::appended_bytes);
+        let foreign = self.foreign_bytes.load(Ordering::Acquire);
+        self.replayed_bytes.wrapping_add(appended).wrapping_add(foreign)
+    }
+
+    /// Counts on from what another process says. Called under the gate, while no checkpoint is under way.
+    pub(crate) fn set_log_bytes_since_checkpoint(&self, bytes: u64) {
+        let wanted = self.checkpointed_bytes.load(Ordering::Acquire).wrapping_add(bytes);
+        self.foreign_bytes.fetch_add(wanted.wrapping_sub(self.log_bytes()), Ordering::AcqRel);
     }
 
     /// Starts a checkpoint if enough log has come together: in the background, or here if there is none.
@@ -83,6 +91,7 @@ impl Shared {
         self.check_poison()?;
         let (mut checkpoint, log_bytes) = {
             let _permit = self.gate.enter();
+            self.take_turn(self.options.lock_timeout_us)?;
             (self.pager.begin_checkpoint()?, self.log_bytes())
         };
         let root = *checkpoint.root();

@@ -103,13 +103,14 @@ impl Shared {
             Durability::Off => self.publish_ready(),
         }
         self.checkpoint_if_due();
+        self.hand_over_by_hand();
         Ok(())
     }
 
     /// Returns once everything up to `lsn` is durable and visible.
     pub(crate) fn sync_to(&self, lsn: Lsn) -> Result<()> {
-        if let Some(log) = self.log.as_ref().filter(|log| log.durable() < lsn && !planted(Bug::AckBeforeSync))
-        {
+        let is_ours = |log: &&llmdb_wal::Log| log.durable() < lsn && !self.is_away();
+        if let Some(log) = self.log.as_ref().filter(is_ours).filter(|_| !planted(Bug::AckBeforeSync)) {
             log.sync_to(lsn)?;
         }
         self.publish_ready();

@@ -15,8 +15,11 @@ use llmdb_wal::Log;
 
 use crate::{
     Background, Commit, Error, Options, RecoveryReport, Result, Snapshot, WriteTxn, background::Workers,
-    commit::Unpublished, gate::Gate, open,
+    commit::Unpublished, gate::Gate, open, share::Company,
 };
+
+/// How long a writer that does not want to wait gives another process to hand over what it does not use.
+const TRY_TURN_US: u64 = 100_000;
 
 /// An open store. Share it between threads behind an `Arc` or a reference.
 ///
@@ -50,6 +53,11 @@ pub(crate) struct Shared {
     pub checkpointed_bytes: AtomicU64,
     pub closed: AtomicBool,
     pub workers: Workers,
+    /// Bytes of records that other processes have appended, and those that they say need no replay: see
+    /// `set_log_bytes_since_checkpoint`. Counts modulo 2^64.
+    pub foreign_bytes: AtomicU64,
+    /// The other processes, if the store is shared.
+    pub company: Option<Company>,
     pub _lock: Option<Box<dyn FileLock>>,
 }
 
@@ -73,6 +81,9 @@ impl Engine {
         let (shared, recovery) = open::open(vfs, path.as_ref(), options)?;
         let engine = Self { shared: Arc::new(shared), recovery };
         engine.shared.workers.attach(&engine.shared);
+        if !engine.shared.is_away() {
+            engine.shared.serve_in_background();
+        }
         Ok(engine)
     }
 
@@ -94,7 +105,9 @@ impl Engine {
     pub fn begin_write(&self) -> Result<WriteTxn<'_>> {
         self.shared.check_writable()?;
         self.shared.wait_for_checkpoint();
-        WriteTxn::begin(&self.shared, self.shared.gate.enter())
+        let permit = self.shared.gate.enter();
+        self.shared.take_turn(self.shared.options.lock_timeout_us)?;
+        WriteTxn::begin(&self.shared, permit)
     }
 
     /// As [`Engine::begin_write`], but `None` if another write transaction is open.
@@ -103,7 +116,11 @@ impl Engine {
     /// As [`Engine::begin_write`].
     pub fn try_begin_write(&self) -> Result<Option<WriteTxn<'_>>> {
         self.shared.check_writable()?;
-        self.shared.gate.try_enter().map(|permit| WriteTxn::begin(&self.shared, permit)).transpose()
+        let Some(permit) = self.shared.gate.try_enter() else { return Ok(None) };
+        match self.shared.take_turn(TRY_TURN_US) {
+            Err(Error::Busy { .. }) => Ok(None),
+            taken => taken.and_then(|()| WriteTxn::begin(&self.shared, permit)).map(Some),
+        }
     }
 
     /// The newest durable state, as it stays for as long as the snapshot lives. Never waits.
@@ -128,6 +145,11 @@ impl Engine {
     /// # Errors
     /// [`Error::Poisoned`] or [`Error::Io`] if the log cannot be forced.
     pub fn sync(&self) -> Result<()> {
+        if self.shared.is_away() && !self.shared.options.read_only {
+            // What others committed without asking for durability becomes durable when they hand over.
+            let _permit = self.shared.gate.enter();
+            self.shared.take_turn(self.shared.options.lock_timeout_us)?;
+        }
         self.shared.sync_to(self.shared.pager.tip().lsn)
     }
 
@@ -194,6 +216,9 @@ impl Shared {
             return Ok(());
         }
         self.workers.stop();
+        if self.company.is_some() {
+            return self.close_shared();
+        }
         if self.options.read_only {
             return Ok(());
         }

@@ -50,6 +50,16 @@ pub enum Error {
         /// What the holder says of itself.
         holder: String,
     },
+    /// Another process did not make room in time: it writes, or opens or closes the store. Nothing was changed.
+    Busy {
+        /// What that process says of itself.
+        holder: String,
+        /// How long was waited.
+        waited_ms: u64,
+    },
+    /// Processes cannot share the store here: the system or the filesystem lacks what it takes, or what they share is
+    /// damaged.
+    CannotShare(String),
     /// An earlier write or sync failed: nobody knows what reached the media, so nothing is accepted or
     /// acknowledged until the store is opened anew.
     Poisoned(String),
@@ -124,13 +134,15 @@ impl Error {
             Self::NewerVersion { .. } => ErrorKind::NewerVersion,
             Self::Io { .. } | Self::Source(_) => ErrorKind::Io,
             Self::NoSpace { .. } => ErrorKind::NoSpace,
-            Self::Locked { .. } => ErrorKind::Locked,
+            Self::Locked { .. } | Self::Busy { .. } => ErrorKind::Locked,
             Self::Poisoned(_) => ErrorKind::Poisoned,
             Self::TxnFailed => ErrorKind::TxnFailed,
             Self::KeyTooLong { .. } | Self::ValueTooLong { .. } => ErrorKind::TooLong,
             Self::ReadOnly(_) => ErrorKind::ReadOnly,
             Self::Missing(_) => ErrorKind::Missing,
-            Self::NotAscending | Self::TreeName(_) | Self::Misuse(_) => ErrorKind::Misuse,
+            Self::NotAscending | Self::TreeName(_) | Self::Misuse(_) | Self::CannotShare(_) => {
+                ErrorKind::Misuse
+            }
             Self::Cancelled => ErrorKind::Cancelled,
         }
     }
@@ -175,6 +187,12 @@ impl fmt::Display for Error {
             }
             Self::Locked { path, holder } => {
                 write!(f, "the store is open elsewhere: {} is locked by {holder}", path.display())
+            }
+            Self::Busy { holder, waited_ms } => {
+                write!(f, "waited {waited_ms} ms for the store, which is held by {holder}")
+            }
+            Self::CannotShare(why) => {
+                write!(f, "{why}; a process that opens the store exclusively does without")
             }
             Self::Poisoned(why) => {
                 write!(

@@ -14,8 +14,8 @@ use llmdb_vfs::{Create, File, FileLock, LockKind, Open, Vfs};
 use llmdb_wal::{LogOptions, Replay, TailPolicy};
 
 use crate::{
-    Background, Error, LogTail, Options, RecoveryReport, Result, StartFrom, background::Workers,
-    commit::Unpublished, engine::Shared, gate::Gate, recovery,
+    Background, Error, LogTail, Options, RecoveryReport, Result, Sharing, StartFrom, background::Workers,
+    commit::Unpublished, engine::Shared, gate::Gate, recovery, share,
 };
 
 /// Where a store keeps its files.
@@ -23,6 +23,8 @@ pub(crate) struct Places {
     pub data: PathBuf,
     pub log: PathBuf,
     pub lock: PathBuf,
+    /// What processes share that have the store open together.
+    pub share: PathBuf,
     pub folder: PathBuf,
 }
 
@@ -34,7 +36,8 @@ impl Places {
             PathBuf::from(name)
         };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Self { data: path.to_owned(), log: beside("-wal"), lock: beside("-lock"), folder: folder.to_owned() }
+        let (log, lock, share) = (beside("-wal"), beside("-lock"), beside("-share"));
+        Self { data: path.to_owned(), log, lock, share, folder: folder.to_owned() }
     }
 }
 
@@ -43,6 +46,16 @@ pub(crate) fn open(vfs: Arc<dyn Vfs>, path: &Path, options: Options) -> Result<(
     let places = Places::of(path);
     if !exists(&*vfs, path)? && (options.read_only || !options.create) {
         return Err(Error::Missing(path.to_owned()));
+    }
+    if options.sharing == Sharing::Shared && options.start_from != StartFrom::Newest {
+        return Err(Error::Misuse(
+            "going back to the older checkpoint cannot be shared: open the store exclusively".into(),
+        ));
+    }
+    if options.sharing == Sharing::Shared
+        && let Some(opened) = share::open(&vfs, &places, &options)?
+    {
+        return Ok(opened);
     }
     let lock = take_lock(&*vfs, &places, options.read_only)?;
     let fresh = !exists(&*vfs, path)?;
@@ -65,7 +78,7 @@ pub(crate) fn in_memory(vfs: Arc<dyn Vfs>, options: Options) -> Result<Shared> {
     Ok(shared(vfs, PathBuf::new(), pager, None, options, None, 0))
 }
 
-fn shared(
+pub(crate) fn shared(
     vfs: Arc<dyn Vfs>,
     path: PathBuf,
     pager: Arc<Pager>,
@@ -89,25 +102,30 @@ fn shared(
         checkpointed_bytes: AtomicU64::new(0),
         closed: AtomicBool::new(false),
         workers,
+        foreign_bytes: AtomicU64::new(0),
+        company: None,
         _lock: lock,
     }
 }
 
-fn exists(vfs: &dyn Vfs, path: &Path) -> Result<bool> {
+pub(crate) fn exists(vfs: &dyn Vfs, path: &Path) -> Result<bool> {
     vfs.exists(path).map_err(|error| Error::io("look for the data file", error))
 }
 
 fn take_lock(vfs: &dyn Vfs, places: &Places, read_only: bool) -> Result<Box<dyn FileLock>> {
     let kind = if read_only { LockKind::Shared } else { LockKind::Exclusive };
     let note = format!("process {}, since {} us after 1970", std::process::id(), vfs.now().get());
-    vfs.lock(&places.lock, kind, &note).map_err(|error| Error::from_lock(error, places.lock.clone()))
+    let lock =
+        vfs.lock(&places.lock, kind, &note).map_err(|error| Error::from_lock(error, places.lock.clone()))?;
+    share::refuse_company(vfs, places)?;
+    Ok(lock)
 }
 
 /// Makes a new store under another name and renames it: a crash on the way leaves no half-made store.
 ///
 /// A log that lies beside a data file that does not exist is not ours to judge: it may be all that is left of a
 /// store whose data file was moved away.
-fn create(vfs: &Arc<dyn Vfs>, places: &Places) -> Result<()> {
+pub(crate) fn create(vfs: &Arc<dyn Vfs>, places: &Places) -> Result<()> {
     let stray = vfs.list_dir(&places.log).is_ok_and(|names| !names.is_empty());
     if stray {
         return Err(Error::Unopenable(format!(
@@ -147,10 +165,15 @@ pub(crate) fn open_file(vfs: &dyn Vfs, path: &Path, how: Open) -> Result<Arc<dyn
     })
 }
 
+/// Opens an existing data file.
+pub(crate) fn open_data(vfs: &dyn Vfs, path: &Path, write: bool) -> Result<Arc<dyn File>> {
+    open_file(vfs, path, Open { write, create: Create::Never, direct: write })
+}
+
 /// Opens the pager of an existing data file.
 fn open_pager(vfs: &Arc<dyn Vfs>, path: &Path, options: &Options, access: Access) -> Result<Arc<Pager>> {
     let write = access != Access::ReadOnly;
-    let file = open_file(&**vfs, path, Open { write, create: Create::Never, direct: write })?;
+    let file = open_data(&**vfs, path, write)?;
     let pick = match options.start_from {
         StartFrom::Newest => Pick::Newest,
         StartFrom::Older => Pick::Older,
@@ -159,7 +182,7 @@ fn open_pager(vfs: &Arc<dyn Vfs>, path: &Path, options: &Options, access: Access
 }
 
 /// Names the file that could not be opened, and says what can still be done with it.
-fn open_error(error: OpenError, path: &Path) -> Error {
+pub(crate) fn open_error(error: OpenError, path: &Path) -> Error {
     let error = match error {
         OpenError::Corruption(_) => Error::Unopenable(format!(
             "{error}; it can still be opened for reading only, and salvaged into a new store"
@@ -173,7 +196,7 @@ fn open_error(error: OpenError, path: &Path) -> Error {
     }
 }
 
-fn pager_options(options: &Options) -> PagerOptions {
+pub(crate) fn pager_options(options: &Options) -> PagerOptions {
     PagerOptions { private_bytes_max: options.dirty_bytes_max, ..PagerOptions::default() }
 }
 

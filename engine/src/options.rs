@@ -55,6 +55,20 @@ pub enum StartFrom {
     Older,
 }
 
+/// Who else may have the store open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Sharing {
+    /// Nobody, except that any number of openings that only read share it among themselves. The default: an embedded
+    /// store mostly belongs to one program, and whoever finds it taken is told by whom. Nothing is paid for others.
+    #[default]
+    Exclusive,
+    /// Other processes, to read and to write, on this machine or in containers that share the file. One writes at a
+    /// time; the others see what it publishes. While no other process is there it costs next to nothing; with others,
+    /// commits write their pages to the file at once. Needs Linux, a local filesystem, and the right to write in the
+    /// folder also for those who only read.
+    Shared,
+}
+
 /// How to open a store. Start from `Options::default()`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -84,6 +98,11 @@ pub struct Options {
     /// What becomes of the process if another program cuts the data file, or its device fails, under the map. See
     /// [`BusErrors`]. Used where the engine opens the real disk itself.
     pub bus_errors: BusErrors,
+    /// See [`Sharing`].
+    pub sharing: Sharing,
+    /// How long to wait for other processes, in microseconds: for the turn to write, and when opening and closing.
+    /// Default: 10 s. Only with [`Sharing::Shared`].
+    pub lock_timeout_us: u64,
 }
 
 impl Default for Options {
@@ -101,6 +120,8 @@ impl Default for Options {
             start_from: StartFrom::Newest,
             background: Background::Threads,
             bus_errors: BusErrors::Catch,
+            sharing: Sharing::Exclusive,
+            lock_timeout_us: 10_000_000,
         }
     }
 }

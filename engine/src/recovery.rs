@@ -224,6 +224,10 @@ impl Applier {
         self.last.roots = self.trees.catalog.encode();
         self.pages.check_intact()?;
         let root = self.pages.commit(self.last);
+        if pager.commons().is_some() {
+            // Other processes read it as soon as it is published.
+            pager.write_out()?;
+        }
         pager.publish(&root);
         Ok(())
     }

@@ -23,7 +23,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     pub(crate) fn new(shared: &Arc<Shared>, visible: Visible) -> Result<Self> {
-        let guard = shared.pager.begin_read(visible);
+        let guard = shared.pager.try_begin_read(visible)?;
         let catalog = Catalog::decode(&guard.root().roots)?;
         Ok(Self { guard, catalog, main: OnceLock::new(), _shared: Arc::clone(shared) })
     }

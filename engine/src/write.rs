@@ -258,6 +258,9 @@ impl<'db> WriteTxn<'db> {
         let before = self.shared.pager.tip();
         let timestamp = self.timestamp();
         self.log(&Op::Commit(timestamp), &[])?;
+        if self.shared.writes_before_publishing() {
+            self.pages.write_early()?;
+        }
         let lsn = match self.record.take() {
             Some(record) => record.finish()?,
             None => before.lsn,

@@ -61,8 +61,8 @@ pub use db::Db;
 pub use error::{Error, ErrorKind, Result};
 pub use llmdb_engine::{
     BackupReport, BusErrors, CheckReport, Commit, DiskReport, Durability, KEY_LEN_MAX, LogTail, LostRange,
-    Lsn, MAIN_TREE, Pgno, Problem, RecoveryReport, SalvageReport, StartFrom, StoreId, TREE_NAME_LEN_MAX,
-    Timestamp, TreeId, TxnId,
+    Lsn, MAIN_TREE, Pgno, Problem, RecoveryReport, SalvageReport, Sharing, StartFrom, StoreId,
+    TREE_NAME_LEN_MAX, Timestamp, TreeId, TxnId,
 };
 pub use options::Options;
 pub use snapshot::Snapshot;

@@ -1,6 +1,10 @@
 //! How a database is opened.
 
-use llmdb_engine::{Background, BusErrors, Durability, LogTail, Options as EngineOptions, StartFrom};
+use std::time::Duration;
+
+use llmdb_engine::{
+    Background, BusErrors, Durability, LogTail, Options as EngineOptions, Sharing, StartFrom,
+};
 
 /// How to open a database: start from [`Options::new`], which suits most programs, and change what must differ.
 ///
@@ -68,6 +72,20 @@ impl Options {
     /// [`BusErrors::Leave`], and end by that signal.
     pub fn bus_errors(mut self, bus_errors: BusErrors) -> Self {
         self.0.bus_errors = bus_errors;
+        self
+    }
+
+    /// Who else may have the database open. Default: [`Sharing::Exclusive`], nobody. With [`Sharing::Shared`], any
+    /// number of processes open it to read and to write; all of them have to say so.
+    pub fn sharing(mut self, sharing: Sharing) -> Self {
+        self.0.sharing = sharing;
+        self
+    }
+
+    /// How long to wait for other processes that share the database: for the turn to write, and when opening and
+    /// closing. Default: 10 s. Then an error of kind [`crate::ErrorKind::Locked`] says who was waited for.
+    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
+        self.0.lock_timeout_us = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
         self
     }
 
