@@ -2,9 +2,17 @@
 
 use std::path::Path;
 
-use llmdb::{Db, Error, ErrorKind, Options, Snapshot, Tree};
+use llmdb::{Db, Error, ErrorKind, Options, Sharing, Snapshot, Tree};
 
 use crate::{failure::Failure, output::Output};
+
+/// How commands open a database: together with whatever other processes have it open, where the system can do that,
+/// and unless the environment says otherwise.
+fn options() -> Options {
+    let alone = std::env::var_os("LLMDB_SHARING").is_some_and(|value| value == "exclusive");
+    let sharing = if alone || !cfg!(target_os = "linux") { Sharing::Exclusive } else { Sharing::Shared };
+    Options::new().sharing(sharing)
+}
 
 /// Opens for reading. A database that was not closed is recovered first, which is said on stderr.
 pub fn for_reading(path: &Path, output: &Output) -> Result<Db, Failure> {
@@ -13,7 +21,7 @@ pub fn for_reading(path: &Path, output: &Output) -> Result<Db, Failure> {
 
 /// As [`for_reading`], for a caller that judges the error.
 pub fn open_for_reading(path: &Path, output: &Output) -> Result<Db, Error> {
-    match Db::open(path, Options::new().create(false).read_only(true)) {
+    match Db::open(path, options().create(false).read_only(true)) {
         Err(error) if error.kind() == ErrorKind::ReadOnly => open_for_writing(path, false, output),
         opened => opened,
     }
@@ -25,7 +33,7 @@ pub fn for_writing(path: &Path, create: bool, output: &Output) -> Result<Db, Fai
 }
 
 fn open_for_writing(path: &Path, create: bool, output: &Output) -> Result<Db, Error> {
-    let db = Db::open(path, Options::new().create(create))?;
+    let db = Db::open(path, options().create(create))?;
     let recovery = db.recovery();
     if recovery.replayed_txns > 0 {
         output.note(format_args!(

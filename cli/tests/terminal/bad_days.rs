@@ -57,7 +57,12 @@ fn a_database_in_use_names_its_user() {
     desk.ok(&["put", "a", "1"]);
     // An import that waits for the rest of its input holds the database.
     let import = ["import", "-", "--format", "jsonl", "--batch-rows", "1"];
-    let mut holder = desk.command(&import).stdin(Stdio::piped()).spawn().unwrap();
+    let alone = |arguments: &[&str]| {
+        let mut command = desk.command(arguments);
+        command.env("LLMDB_SHARING", "exclusive");
+        command
+    };
+    let mut holder = alone(&import).stdin(Stdio::piped()).spawn().unwrap();
     let mut input = holder.stdin.take().unwrap();
     input.write_all(b"{}\n").unwrap();
     while !desk.exists("test.llmdb-wal") {
@@ -65,10 +70,34 @@ fn a_database_in_use_names_its_user() {
     }
     let run = desk.run(&["get", "a", "--json"]);
     assert_eq!((run.exit, run.error_code()), (6, "locked".into()));
+    let run: crate::Run = alone(&["get", "a", "--json"]).output().unwrap().into();
+    assert_eq!((run.exit, run.error_code()), (6, "locked".into()));
     assert!(run.stderr.contains(&format!("process {}", holder.id())), "{}", run.stderr);
     drop(input);
     assert!(holder.wait().unwrap().success());
     assert_eq!(desk.ok(&["get", "a"]), "1");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_database_in_use_is_read_and_written_by_others() {
+    let desk = Desk::new();
+    desk.ok(&["put", "a", "1"]);
+    let import = ["import", "-", "--format", "jsonl", "--batch-rows", "1"];
+    let mut importer = desk.command(&import).stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = importer.stdin.take().unwrap();
+    input.write_all(b"{}\n").unwrap();
+    while !desk.exists("test.llmdb-share") {
+        std::thread::yield_now();
+    }
+    assert_eq!(desk.ok(&["get", "a"]), "1");
+    desk.ok(&["put", "b", "2"]);
+    input.write_all(b"{}\n").unwrap();
+    assert_eq!(desk.ok(&["get", "b"]), "2");
+    drop(input);
+    assert!(importer.wait().unwrap().success());
+    assert_eq!(desk.ok(&["get", "b"]), "2");
+    assert!(!desk.exists("test.llmdb-share") && !desk.exists("test.llmdb-wal"));
 }
 
 #[cfg(unix)]
