@@ -124,7 +124,7 @@ pub fn files_of(db: &Path) -> Vec<PathBuf> {
         name.push(ending);
         PathBuf::from(name)
     };
-    ["", "-wal", "-lock"].map(beside).to_vec()
+    ["", "-wal", "-lock", "-share"].map(beside).to_vec()
 }
 
 #[cfg(test)]
