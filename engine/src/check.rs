@@ -72,6 +72,7 @@ impl Engine {
         if !self.shared.options.read_only {
             compare(used, &live, &mut report);
         }
+        self.shared.hand_over_by_hand();
         Ok(report)
     }
 }

@@ -27,7 +27,9 @@ impl Engine {
     /// nothing acknowledged is lost.
     pub fn checkpoint(&self) -> Result<()> {
         self.shared.check_writable()?;
-        self.shared.checkpoint_now()
+        let made = self.shared.checkpoint_now();
+        self.shared.hand_over_by_hand();
+        made
     }
 }
 

@@ -34,8 +34,25 @@ pub struct WriteTxn<'db> {
     timestamp: Option<Timestamp>,
     changed: bool,
     failed: bool,
-    // Last, so that the pages are given back before the next writer comes in.
+    // Behind everything else, so that the pages are given back before the next writer comes in.
     permit: Permit<'db>,
+    // Last: other processes come in when this one is done.
+    way: GiveWay<'db>,
+}
+
+/// What an aborted transaction does for other processes.
+#[derive(Debug)]
+struct GiveWay<'db> {
+    shared: &'db Shared,
+    is_due: bool,
+}
+
+impl Drop for GiveWay<'_> {
+    fn drop(&mut self) {
+        if self.is_due {
+            self.shared.hand_over_by_hand();
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -77,6 +94,7 @@ impl<'db> WriteTxn<'db> {
             changed: false,
             failed: false,
             permit,
+            way: GiveWay { shared, is_due: true },
         })
     }
 
@@ -269,6 +287,8 @@ impl<'db> WriteTxn<'db> {
         let root = self.pages.commit(state);
         self.shared.unpublished.push(&root, durability);
         drop(self.permit);
+        // Whoever settles the commit sees to it.
+        self.way.is_due = false;
         Ok(Commit::of(&root))
     }
 

@@ -43,6 +43,18 @@ impl Company {
         }
     }
 
+    /// Refuses if somebody has removed the area: those who come from then on know nothing of us.
+    fn check_current(&self) -> Result<()> {
+        let is_current = self.area.is_current();
+        if is_current.map_err(|error| Error::io("look for the file that processes share", error))? {
+            return Ok(());
+        }
+        Err(Error::CannotShare(format!(
+            "the file that processes share of {} was removed while they used it: let every process close the store",
+            self.path.display()
+        )))
+    }
+
     /// Whether nobody who lives has waited for longer.
     fn is_next(&self, ticket: u64) -> Result<bool> {
         for process in (0..layout::PROCESS_COUNT).filter(|process| *process != self.process) {
@@ -135,7 +147,7 @@ impl Shared {
             return Ok(());
         }
         company.wait_for_turn(timeout_us)?;
-        let begun = self.begin_turn(company, commons);
+        let begun = company.check_current().and_then(|()| self.begin_turn(company, commons));
         if begun.is_err() {
             commons.set_holds_turn(false);
             company.release_turn();
