@@ -263,6 +263,11 @@ impl Pager {
             self.published.store(root);
             if let Some(commons) = self.commons.get() {
                 commons.publish(root);
+                commons.tell_figures([
+                    self.space.live_pages(),
+                    self.space.held_pages(),
+                    self.space.file_pages(),
+                ]);
             }
         }
     }
@@ -291,6 +296,12 @@ impl Pager {
             ..PagerStats::default()
         };
         self.counters.fill(&mut stats);
+        if let Some(commons) = self.commons.get().filter(|commons| !commons.holds_turn()) {
+            // What is known here is what was known when this process wrote last.
+            let [live, held, file] = commons.figures();
+            (stats.live_pages, stats.held_pages, stats.file_pages) = (live, held, file);
+            stats.free_pages = file.saturating_sub(live).saturating_sub(held);
+        }
         stats
     }
 

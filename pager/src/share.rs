@@ -76,6 +76,18 @@ impl Commons {
         self.ring().publish(&root.to_words(), || self.area.step());
     }
 
+    /// Tells who watches how many pages are live, are held, and there are.
+    pub(crate) fn tell_figures(&self, figures: [u64; 3]) {
+        for (word, figure) in self.area.words()[layout::FIGURES..].iter().zip(figures) {
+            word.store(figure, Ordering::Relaxed);
+        }
+    }
+
+    /// What the holder of the turn has told last.
+    pub(crate) fn figures(&self) -> [u64; 3] {
+        std::array::from_fn(|index| self.area.words()[layout::FIGURES + index].load(Ordering::Relaxed))
+    }
+
     /// Frees the slots of readers whose session has ended. Only for the holder of the turn, while no process can
     /// register. How many there were.
     pub fn free_dead(&self, has_ended: impl Fn(u64) -> bool) -> usize {

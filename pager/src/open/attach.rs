@@ -43,6 +43,8 @@ impl Pager {
     pub fn join(&self, commons: Commons) {
         let commons = self.commons.get_or_init(|| commons);
         commons.publish(&self.published.load());
+        let space = &self.space;
+        commons.tell_figures([space.live_pages(), space.held_pages(), space.file_pages()]);
     }
 
     /// Opens a store that another process has open: it can be read at once, and written after [`Pager::resume`] or

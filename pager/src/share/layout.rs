@@ -42,6 +42,8 @@ pub const PRIVATE: usize = 7 * LINE;
 pub const READERS_END: usize = 8 * LINE;
 /// Woken when somebody leaves the door.
 pub const DOOR_WAIT: usize = 9 * LINE;
+/// Live pages, held pages, and pages of the file, as of the last publication; for people who watch.
+pub const FIGURES: usize = 10 * LINE;
 
 /// Published roots, the last few.
 pub const RING: usize = 16 * LINE;

@@ -30,6 +30,8 @@ use super::word::Word;
 /// How often a reader looks before it says that the area is damaged. A writer that is interrupted in the middle of a
 /// publication does not count: its root is not current yet.
 const LOOKS_MAX: usize = 10_000;
+/// Loom has to be told of every wait.
+const LOOKS_BETWEEN_YIELDS: usize = if cfg!(loom) { 1 } else { 16 };
 
 /// The current root cannot be read: somebody else has written to the area.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,7 +53,7 @@ impl<W: Word, const N: usize, const S: usize> Ring<'_, W, N, S> {
             if let Some(words) = self.read(number) {
                 return Ok((number, words));
             }
-            if look % 16 == 15 {
+            if look % LOOKS_BETWEEN_YIELDS == LOOKS_BETWEEN_YIELDS - 1 {
                 thread::yield_now();
             }
         }
