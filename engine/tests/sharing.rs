@@ -57,6 +57,10 @@ fn each_sees_what_the_others_commit() {
         assert_eq!(get(engine, 1).unwrap(), b"three again");
         assert_eq!(engine.last_commit().txid.get(), 4);
     }
+    let pages = [&first, &second, &third].map(|engine| engine.stats().unwrap().pages);
+    let figures = pages.map(|pages| (pages.file_pages, pages.live_pages, pages.free_pages));
+    assert_eq!(figures, [figures[2]; 3], "whoever asks");
+    assert!(figures[0].1 > 4 && figures[0].2 > 0, "{figures:?}");
     first.close().unwrap();
     put(&second, 4, "four");
     assert_eq!(get(&third, 4).unwrap(), b"four");
