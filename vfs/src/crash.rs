@@ -13,7 +13,9 @@
 //! | stored into a [`crate::Mapping`] | nothing |
 //!
 //! A failed `sync_data` leaves some sectors forced and some not, marks all of them clean and keeps them visible;
-//! the next one succeeds. A failed direct write leaves some sectors written.
+//! the next one succeeds. A failed direct write leaves some sectors written. A planned failure may also be one that
+//! nobody is told of: a write or sync that is lost, a block that is written to or read from the wrong place
+//! ([`Failure::Lost`], [`Failure::Misdirected`]).
 //!
 //! Several processes can use one disk: [`CrashVfs::process`] begins one, [`CrashVfs::kill`] ends it at any call.
 //!

@@ -246,6 +246,11 @@ pub fn write_all_at(file: &dyn File, mut buf: &[u8], mut offset: u64) -> io::Res
     Ok(())
 }
 
+/// Adds the path to an error, which keeps its kind: every disk names the file that a call was about.
+pub(crate) fn about(path: &Path) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
 /// Checks what writes past the page cache ask of the caller: a range of whole blocks, inside the buffer.
 pub(crate) fn check_blocks(offset: u64, len: usize, buffer_len: usize) -> io::Result<()> {
     let whole = offset.is_multiple_of(BLOCK_SIZE as u64) && len.is_multiple_of(BLOCK_SIZE);

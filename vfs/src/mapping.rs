@@ -271,6 +271,20 @@ impl Mapping {
         let _ = offset;
     }
 
+    /// Asks for bytes of the file to be fetched from the disk while the caller goes on, so that many fetches are under
+    /// way at once. A hint: a range that is not reserved, or crosses regions, is passed over. Cost: a system call.
+    pub fn read_ahead(&self, offset: u64, len: usize) {
+        #[cfg(target_os = "linux")]
+        if matches!(self.kind, Kind::Private(_))
+            && (offset & (self.region_bytes() - 1)) + len as u64 <= self.region_bytes()
+            && let Some(start) = self.regions.hint(offset)
+        {
+            private::read_ahead(start, len);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (offset, len);
+    }
+
     /// Whether this is a private map of a file by the operating system.
     pub fn is_private_file(&self) -> bool {
         !matches!(self.kind, Kind::Heap(_))

@@ -29,7 +29,7 @@ use llmdb_base::Timestamp;
 
 use self::{file::OsFile, portable_ring::PortableRing};
 use crate::{
-    BusErrors, File, FileLock, LockError, LockKind, Mapping, Open, Ring, ShareError, SharedArea, Vfs,
+    BusErrors, File, FileLock, LockError, LockKind, Mapping, Open, Ring, ShareError, SharedArea, Vfs, disk::about,
 };
 
 /// The files of this machine. Errors name the path they are about.
@@ -220,9 +220,4 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 /// The folder of a path without one is the current folder.
 fn or_current(path: &Path) -> &Path {
     if path.as_os_str().is_empty() { Path::new(".") } else { path }
-}
-
-/// Adds the path to an error, which keeps its kind.
-fn about(path: &Path) -> impl Fn(io::Error) -> io::Error {
-    move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

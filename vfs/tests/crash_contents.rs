@@ -209,7 +209,39 @@ fn presets_choose_as_they_say() {
     let reverse = every(Preset::Reverse);
     assert!(reverse.contains(&vec![1, 1, 1, 3, 1, 5, 1, 1]));
     assert!(reverse.iter().all(|state| state[5] == 5));
+    let one_call: [&[u8]; 4] = [
+        &[2, 1, 1, 1, 1, 1, 1, 1],
+        &[1, 1, 1, 3, 1, 1, 1, 1],
+        &[1, 1, 1, 1, 1, 4, 1, 1],
+        &[1, 1, 1, 1, 1, 5, 1, 1],
+    ];
+    assert_eq!(every(Preset::OnlyOneCall), expected(one_call));
+    assert_eq!(every(Preset::OnlyOneFile), expected([&[2, 1, 1, 3, 1, 5, 1, 1]]));
     assert_eq!(every(Preset::Random).len(), 2 * 2 * 3);
+    file.write_at(&[6; 1536], 512).unwrap();
+    let last = vfs.crash_point().crash_as(Preset::LastSector, &mut Chooser::new(1));
+    assert_eq!(sectors(&last), [1, 1, 1, 6, 1, 1, 1, 1]);
+}
+
+#[test]
+fn one_file_may_arrive_without_the_other() {
+    let (vfs, file) = disk(512);
+    let other = vfs.open(Path::new("/b"), NEW).unwrap();
+    other.write_at(&[1; 512], 0).unwrap();
+    other.sync_data().unwrap();
+    vfs.sync_dir(Path::new("/")).unwrap();
+    file.write_at(&[2; 512], 0).unwrap();
+    other.write_at(&[3; 512], 0).unwrap();
+    let first = |vfs: &CrashVfs, path| {
+        let mut byte = [0];
+        vfs.open(Path::new(path), OLD).unwrap().read_at(&mut byte, 0).unwrap();
+        byte[0]
+    };
+    let found: BTreeSet<_> = (0..50)
+        .map(|seed| vfs.crash_point().crash_as(Preset::OnlyOneFile, &mut Chooser::new(seed)))
+        .map(|state| (first(&state, "/a"), first(&state, "/b")))
+        .collect();
+    assert_eq!(found, BTreeSet::from([(2, 1), (1, 3)]));
 }
 
 #[test]

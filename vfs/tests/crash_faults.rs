@@ -215,3 +215,144 @@ fn a_mapping_is_lost_with_the_process() {
     assert_eq!(mapping.load(4096, 4096).unwrap_err().kind(), ErrorKind::UnexpectedEof);
     assert!(vfs.is_settled());
 }
+
+/// Pages 0 to 3 hold 1 to 4.
+fn four_pages(seed: u64) -> (CrashVfs, Arc<dyn File>) {
+    let (vfs, file) = disk(seed);
+    for page in 1..4 {
+        file.write_at(&[page + 1; 4096], u64::from(page) * 4096).unwrap();
+    }
+    file.sync_data().unwrap();
+    (vfs, file)
+}
+
+fn media_pages(file: &dyn File) -> Vec<u8> {
+    let mut bytes = AlignedBuf::new(4 * 4096);
+    file.read_media_at(&mut bytes, 0).unwrap();
+    bytes.iter().step_by(4096).copied().collect()
+}
+
+#[test]
+fn a_lost_write_is_seen_and_never_arrives() {
+    for seed in 0..10 {
+        let (vfs, file) = four_pages(seed);
+        vfs.plan(fault(OpKind::Write, 0, 1, Failure::Lost));
+        file.write_at(&[9; 4096], 4096).unwrap();
+        let mut byte = [0];
+        file.read_at(&mut byte, 4096).unwrap();
+        assert_eq!(byte, [9], "the page cache has it");
+        file.sync_data().unwrap();
+        assert_eq!(media_pages(&*file), [1, 2, 3, 4]);
+        vfs.plan(fault(OpKind::Arrival, 0, 1, Failure::Lost));
+        file.write_durable_at(&block(9), 8192).unwrap();
+        vfs.drop_cache();
+        assert_eq!(media_pages(&*file), [1, 2, 3, 4]);
+        assert!(vfs.is_settled());
+        file.write_durable_at(&block(9), 8192).unwrap();
+        assert_eq!(media_pages(&*file), [1, 2, 9, 4]);
+    }
+}
+
+#[test]
+fn a_lost_sync_forces_a_part_and_says_nothing() {
+    let (vfs, file) = four_pages(3);
+    for page in 0..4 {
+        file.write_at(&[9; 4096], page * 4096).unwrap();
+    }
+    vfs.plan(fault(OpKind::Sync, 0, 1, Failure::Lost));
+    file.sync_data().unwrap();
+    assert!(vfs.is_settled());
+    let mut bytes = AlignedBuf::new(4 * 4096);
+    file.read_media_at(&mut bytes, 0).unwrap();
+    let arrived = bytes.iter().step_by(512).filter(|byte| **byte == 9).count();
+    assert!((1..32).contains(&arrived), "{arrived} sectors");
+}
+
+#[test]
+fn a_misdirected_write_lands_on_one_other_page() {
+    let mut places = BTreeSet::new();
+    for seed in 0..40 {
+        for direct in [false, true] {
+            let (vfs, file) = four_pages(seed);
+            if direct {
+                vfs.plan(fault(OpKind::Arrival, 0, 1, Failure::Misdirected));
+                file.write_durable_at(&block(9), 4096).unwrap();
+            } else {
+                vfs.plan(fault(OpKind::Write, 0, 1, Failure::Misdirected));
+                file.write_at(&[9; 4096], 4096).unwrap();
+                file.sync_data().unwrap();
+            }
+            let found = media_pages(&*file);
+            let hit: Vec<usize> = (0..4).filter(|page| found[*page] == 9).collect();
+            assert_eq!(hit.len(), 1, "{found:?}");
+            assert!((0..4).filter(|page| *page != hit[0]).all(|page| usize::from(found[page]) == page + 1));
+            places.insert(hit[0]);
+        }
+    }
+    assert_eq!(places.len(), 4, "any place will do, by chance also the right one");
+}
+
+#[test]
+fn a_misdirected_read_shows_another_page_once() {
+    let mut wrong = 0;
+    for seed in 0..20 {
+        let (vfs, file) = four_pages(seed);
+        vfs.plan(fault(OpKind::Read, 0, 1, Failure::Misdirected));
+        let once = media_pages(&*file);
+        let changed = (0..4).filter(|page| usize::from(once[*page]) != page + 1).count();
+        assert!(changed <= 1, "{once:?}");
+        wrong += changed;
+        assert_eq!(media_pages(&*file), [1, 2, 3, 4]);
+        vfs.plan(fault(OpKind::Read, 0, 1, Failure::Misdirected));
+        let mut bytes = [0; 10];
+        assert_eq!(file.read_at(&mut bytes, 4090).unwrap(), 10, "off the blocks, and across two of them");
+    }
+    assert!(wrong > 5);
+}
+
+#[test]
+fn a_ring_goes_on_by_itself_when_the_kernel_asks_for_patience() {
+    for failure in [Failure::Short, Failure::Interrupted, Failure::Again] {
+        for kind in [OpKind::Submit, OpKind::Completion] {
+            let (vfs, file) = four_pages(1);
+            let mut ring = vfs.ring(2).unwrap();
+            vfs.plan(fault(kind, 0, 2, failure));
+            let mut buffer = AlignedBuf::new(2 * 4096);
+            buffer.fill(9);
+            ring.submit(&file, buffer, 2 * 4096, 4096, 7).unwrap();
+            ring.submit(&file, block(8), 4096, 0, 8).unwrap();
+            for _ in 0..2 {
+                ring.wait().unwrap().result.unwrap();
+            }
+            assert_eq!(media_pages(&*file), [8, 9, 9, 4], "{failure:?} of {kind:?}");
+            assert!(vfs.is_settled());
+        }
+        let (vfs, file) = four_pages(1);
+        vfs.plan(fault(OpKind::Arrival, 0, 1, failure));
+        file.write_durable_at(&block(9), 0).unwrap();
+        assert_eq!(media_pages(&*file), [9, 2, 3, 4]);
+    }
+}
+
+#[test]
+fn errors_name_the_file() {
+    let (vfs, file) = disk(1);
+    for kind in [OpKind::Read, OpKind::Write, OpKind::Sync, OpKind::Allocate, OpKind::SetLen, OpKind::Len] {
+        vfs.plan(fault(kind, 0, 1, Failure::Io));
+        let error = match kind {
+            OpKind::Read => file.read_at(&mut [0], 0).unwrap_err(),
+            OpKind::Write => file.write_at(&[0], 0).unwrap_err(),
+            OpKind::Sync => file.sync_data().unwrap_err(),
+            OpKind::Allocate => file.allocate(0, 1).unwrap_err(),
+            OpKind::SetLen => file.set_len(1).unwrap_err(),
+            _ => file.len().unwrap_err(),
+        };
+        assert_eq!(error.to_string(), "/a: planned device error");
+    }
+    vfs.plan(fault(OpKind::List, 0, 2, Failure::Again));
+    assert_eq!(vfs.exists(Path::new("/b")).unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(vfs.list_dir(Path::new("/")).unwrap_err().kind(), ErrorKind::WouldBlock);
+    vfs.plan(fault(OpKind::Prepare, 0, 2, Failure::Io));
+    vfs.ring(1).unwrap_err();
+    vfs.map(None).unwrap_err();
+}

@@ -1,6 +1,8 @@
 //! Calls that fail on purpose.
 
-use std::io;
+use std::{io, path::Path};
+
+use crate::disk::about;
 
 /// Kinds of calls, for the observer and for planning failures. The order is that of their names in reports.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -36,11 +38,17 @@ pub enum OpKind {
     /// A call of a [`crate::SharedArea`]: taking a lock or giving it up, waiting, waking, or a step between stores.
     /// Writing its tail is a [`OpKind::Write`].
     Area,
+    /// Asking for the names in a folder, or for one of them.
+    List,
+    /// Asking for the length of a file.
+    Len,
+    /// Making a ring or a mapping.
+    Prepare,
 }
 
 impl OpKind {
     /// All kinds.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::Open,
         Self::Read,
         Self::Write,
@@ -56,6 +64,9 @@ impl OpKind {
         Self::CreateDir,
         Self::SyncDir,
         Self::Area,
+        Self::List,
+        Self::Len,
+        Self::Prepare,
     ];
 }
 
@@ -67,24 +78,41 @@ pub enum Failure {
     Io,
     /// There is no space (ENOSPC). Nothing was changed.
     NoSpace,
-    /// A signal came first (EINTR). Nothing was changed.
+    /// A signal came first (EINTR). Nothing was changed. Rings and direct writes try again by themselves.
     Interrupted,
-    /// A read or write handles a part of the bytes. Other calls do not fail.
+    /// The kernel is short of what it needs for the call just now (EAGAIN). Nothing was changed. Rings try again by
+    /// themselves.
+    Again,
+    /// A read or write handles a part of the bytes. Rings and direct writes go on by themselves. Other calls do not
+    /// fail.
     Short,
     /// The process is killed; see [`crate::crash::CrashVfs::kill`]. A write may have been done in part.
     Killed,
+    /// The disk says yes and does nothing: what a write brought, or what a sync was to force, never reaches the media,
+    /// though it may stay visible in the page cache. Other calls do not fail.
+    Lost,
+    /// One block of 4 KiB of a read or write comes from, or goes to, another place of the same file, and nobody is
+    /// told. Other calls do not fail.
+    Misdirected,
 }
 
 impl Failure {
-    /// The error that the caller sees; `None` for a short read or write.
+    /// The error that the caller sees; `None` if the call seems to have succeeded, in part or as a whole.
     pub fn error(self) -> Option<io::Error> {
         match self {
             Self::Io => Some(io::Error::other("planned device error")),
             Self::NoSpace => Some(io::ErrorKind::StorageFull.into()),
             Self::Interrupted => Some(io::ErrorKind::Interrupted.into()),
-            Self::Short => None,
             Self::Killed => Some(io::Error::other("the process was killed")),
+            Self::Again => Some(io::ErrorKind::WouldBlock.into()),
+            Self::Short | Self::Lost | Self::Misdirected => None,
         }
+    }
+
+    /// The same, naming the file.
+    pub(super) fn error_about(self, path: &Path) -> Option<io::Error> {
+        // The folder of a path without one is the current folder.
+        self.error().map(about(if path.as_os_str().is_empty() { Path::new(".") } else { path }))
     }
 }
 

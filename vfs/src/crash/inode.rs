@@ -282,6 +282,34 @@ impl Inode {
         }
     }
 
+    /// What the call `seq` wrote to a range never reaches the media.
+    pub(super) fn lose(&mut self, seq: Seq, offset: u64, len: usize, stays_visible: bool) {
+        for (page, _, _) in pieces(offset, len) {
+            self.forget(page, seq, stays_visible);
+        }
+    }
+
+    /// One page of what the call `seq` wrote to a range reaches the media at another place, over what is there.
+    pub(super) fn misdirect(
+        &mut self,
+        seq: Seq,
+        offset: u64,
+        len: usize,
+        stays_visible: bool,
+        choice: &mut Chooser,
+    ) {
+        let pages: Vec<usize> = pieces(offset, len).map(|(page, _, _)| page).collect();
+        let Some(&page) = pages.get(choice.index(pages.len())) else { return };
+        let Some(image) = self.current.shared(page).cloned() else { return };
+        self.forget(page, seq, stays_visible);
+        let other = choice.index(index_of(self.len).div_ceil(PAGE));
+        self.durable.set_sectors(other, u8::MAX, &image);
+        if choice.coin() {
+            // The page was not in the cache.
+            self.show_media(other, u8::MAX);
+        }
+    }
+
     /// The process that started direct writes dies: each of their sectors waits in the device or never got there.
     pub(super) fn abandon_direct(&mut self, is_its: impl Fn(Seq) -> bool, choice: &mut Chooser) {
         let pages: Vec<usize> = self.unsynced.keys().copied().collect();

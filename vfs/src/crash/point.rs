@@ -40,6 +40,12 @@ pub enum Preset {
     Everything,
     /// Of the contents only what the newest call wrote is there; names and lengths are all there.
     OnlyNewest,
+    /// The same of one call drawn by chance.
+    OnlyOneCall,
+    /// Of the contents only the last sector of what the newest call wrote is there.
+    LastSector,
+    /// Of the contents only those of one file are there.
+    OnlyOneFile,
     /// One thing is missing, or older.
     AllButOne,
     /// The later writes are there, the earlier ones are not.
@@ -54,10 +60,13 @@ pub enum Preset {
 
 impl Preset {
     /// All presets.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Nothing,
         Self::Everything,
         Self::OnlyNewest,
+        Self::OnlyOneCall,
+        Self::LastSector,
+        Self::OnlyOneFile,
         Self::AllButOne,
         Self::Reverse,
         Self::InOrder,
@@ -127,6 +136,11 @@ impl CrashPoint {
         let edge = if self.seqs.is_empty() { 0 } else { *chooser.pick(&self.seqs) };
         let newest = self.sectors().filter_map(|choice| self.newer(choice).last()).max().copied();
         let spared = chooser.index(self.choices.len());
+        let file = self.files.get(chooser.index(self.files.len())).map(|(_, range)| range.clone());
+        let last = (0..self.choices.len()).rev().find(|index| {
+            let choice = &self.choices[*index];
+            choice.is_sector && self.newer(choice).last() == newest.as_ref()
+        });
         let present_percent = if chooser.coin() { 95 } else { 5 };
         let mut pick = |(index, choice): (usize, &Choice)| {
             let newer = self.newer(choice);
@@ -137,7 +151,21 @@ impl CrashPoint {
                 Preset::Everything => all,
                 Preset::OnlyNewest if choice.is_sector && newer.last() != newest.as_ref() => 0,
                 Preset::Reverse if choice.is_sector && newer.last() < Some(&edge) => 0,
-                Preset::OnlyNewest | Preset::Reverse => all,
+                Preset::OnlyOneCall if choice.is_sector => {
+                    let version = newer.iter().position(|seq| *seq == edge).map_or(0, |index| index + 1);
+                    u32::try_from(version).unwrap_or(all)
+                }
+                Preset::LastSector if choice.is_sector && Some(index) != last => 0,
+                Preset::OnlyOneFile
+                    if choice.is_sector && !file.as_ref().is_some_and(|file| file.contains(&index)) =>
+                {
+                    0
+                }
+                Preset::OnlyNewest
+                | Preset::Reverse
+                | Preset::OnlyOneCall
+                | Preset::LastSector
+                | Preset::OnlyOneFile => all,
                 Preset::AllButOne if index == spared => any().min(all - 1),
                 Preset::AllButOne => all,
                 Preset::InOrder => {

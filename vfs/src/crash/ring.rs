@@ -71,7 +71,10 @@ impl Ring for CrashRing {
         if self.overlaps(target, offset, len) {
             return Err(misuse("the write overlaps one that is under way"));
         }
-        if let Some(error) = target.begin(OpKind::Submit, offset, len as u64).and_then(Failure::error) {
+        let failure = target.begin(OpKind::Submit, offset, len as u64);
+        // The kernel may ask to be asked again; it is.
+        let failure = failure.filter(|failure| !matches!(failure, Failure::Interrupted | Failure::Again));
+        if let Some(error) = target.error(failure) {
             return Err(error);
         }
         let seq = target.send(&buffer[..len], offset)?;
@@ -86,7 +89,8 @@ impl Ring for CrashRing {
         let index = self.disk.state().chooser.index(self.in_flight.len());
         let sent = self.in_flight.swap_remove(index);
         let failure = sent.file().begin(OpKind::Completion, sent.offset, sent.len as u64);
-        let result = sent.file().arrive(sent.seq, sent.offset, sent.len, failure);
+        let bytes = &sent.buffer[..sent.len];
+        let result = sent.file().arrive_patiently(sent.seq, sent.offset, bytes, failure);
         Some(Completion { token: sent.token, buffer: sent.buffer, result })
     }
 

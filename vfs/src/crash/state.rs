@@ -11,9 +11,9 @@ use crate::LockKind;
 
 use super::{
     chooser::Chooser,
-    fault::Faults,
+    fault::{Failure, Faults},
     image::PAGE,
-    inode::{Inode, Seq},
+    inode::{Inode, Route, Seq},
     names::{Ino, Names},
     share::Areas,
 };
@@ -149,6 +149,28 @@ impl State {
             self.faults.note();
         }
         if fits == 0 && len > 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(fits) }
+    }
+
+    /// Lets a write of whole or part of a page, just made, come to nothing or to another place, if `failure` says so.
+    pub(super) fn deceive(
+        &mut self,
+        ino: Ino,
+        failure: Option<Failure>,
+        seq: Seq,
+        offset: u64,
+        len: usize,
+        route: Route,
+    ) {
+        // What went through the page cache is seen there; past it, that is a matter of luck.
+        let stays_visible = route == Route::Cached || self.chooser.coin();
+        let mut chooser = self.chooser.fork();
+        match failure {
+            Some(Failure::Lost) => self.inode(ino).lose(seq, offset, len, stays_visible),
+            Some(Failure::Misdirected) => {
+                self.inode(ino).misdirect(seq, offset, len, stays_visible, &mut chooser);
+            }
+            _ => {}
+        }
     }
 
     /// Forgets files that no name can ever lead to again.

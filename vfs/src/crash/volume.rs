@@ -4,7 +4,10 @@ use std::{io, path::Path, path::PathBuf, sync::Arc};
 
 use llmdb_base::Timestamp;
 
-use crate::{Create, File, FileLock, LockError, LockKind, Mapping, Open, Ring, ShareError, SharedArea, Vfs};
+use crate::{
+    Create, File, FileLock, LockError, LockKind, Mapping, Open, Ring, ShareError, SharedArea, Vfs,
+    disk::about,
+};
 
 use super::{
     CrashVfs,
@@ -53,10 +56,12 @@ impl Vfs for CrashVfs {
     }
 
     fn list_dir(&self, path: &Path) -> io::Result<Vec<String>> {
-        self.state().names.list(&normal(path))
+        self.fail_look(OpKind::List, path)?;
+        self.state().names.list(&normal(path)).map_err(about(path))
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
+        self.fail_look(OpKind::List, path)?;
         Ok(self.state().names.get(&normal(path)).is_some())
     }
 
@@ -86,6 +91,7 @@ impl Vfs for CrashVfs {
     }
 
     fn ring(&self, depth: usize) -> io::Result<Box<dyn Ring>> {
+        self.fail_look(OpKind::Prepare, Path::new("ring"))?;
         Ok(Box::new(CrashRing::new(self, depth)))
     }
 
@@ -100,6 +106,7 @@ impl Vfs for CrashVfs {
     }
 
     fn map(&self, file: Option<Arc<dyn File>>) -> io::Result<Mapping> {
+        self.fail_look(OpKind::Prepare, Path::new("map"))?;
         #[cfg(target_os = "linux")]
         if self.state().areas.is_any_open()
             && let Some(file) = file.as_ref().and_then(|file| file.as_any().downcast_ref::<CrashFile>())
@@ -133,11 +140,18 @@ impl CrashVfs {
         } else {
             self.begin(OpKind::Open, &path, 0, 0)
         };
-        if let Some(error) = failure.and_then(Failure::error) {
+        if let Some(error) = failure.and_then(|failure| failure.error_about(&path)) {
             return Err(error);
         }
-        let ino = self.find(&path, create)?;
+        let ino = self.find(&path, create).map_err(about(&path))?;
         Ok(CrashFile::new(self, ino, &path, write))
+    }
+
+    /// Lets a call that only looks fail, if that is planned. That a process was killed keeps it from changing things,
+    /// not from looking.
+    fn fail_look(&self, kind: OpKind, path: &Path) -> io::Result<()> {
+        let failure = self.look(kind).filter(|failure| *failure != Failure::Killed);
+        failure.and_then(|failure| failure.error_about(path)).map_or(Ok(()), Err)
     }
 
     /// The number of the file at `path`, which is made if it may be.
@@ -162,12 +176,12 @@ impl CrashVfs {
         change: impl FnOnce(&mut Names, Seq, &Path) -> io::Result<()>,
     ) -> io::Result<()> {
         let path = normal(path);
-        if let Some(error) = self.begin(kind, &path, 0, 0).and_then(Failure::error) {
+        if let Some(error) = self.begin(kind, &path, 0, 0).and_then(|failure| failure.error_about(&path)) {
             return Err(error);
         }
         let mut state = self.state();
         let seq = state.number();
-        change(&mut state.names, seq, &path)?;
+        change(&mut state.names, seq, &path).map_err(about(&path))?;
         state.sweep();
         Ok(())
     }

@@ -128,6 +128,14 @@ pub(super) fn discard(start: NonNull<u8>, len: usize) -> io::Result<()> {
     Ok(())
 }
 
+/// Has the kernel begin to read a range of the file, beginning with a whole block, into the page cache.
+pub(super) fn read_ahead(start: *mut u8, len: usize) {
+    // SAFETY: the range belongs to a region of ours, and this advice changes no byte of it.
+    let advised = unsafe { madvise(start.cast(), len, Advice::WillNeed) };
+    // Whoever reads the range finds out what is wrong with it; memory being short is no error here.
+    let _ = advised;
+}
+
 /// Unmaps a region.
 ///
 /// # Safety

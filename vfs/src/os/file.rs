@@ -10,12 +10,17 @@ use std::{
     },
 };
 
-use super::{DirectIo, about, direct::Direct, position};
-use crate::{AlignedBuf, Create, File, Open, disk::check_blocks};
+use super::{DirectIo, direct::Direct, position};
+use crate::{
+    AlignedBuf, Create, File, Open,
+    disk::{about, check_blocks},
+};
 
 #[derive(Debug)]
 pub(super) struct OsFile {
     file: fs::File,
+    /// For errors.
+    path: Box<Path>,
     /// The same file past the page cache, where that was asked for and is possible.
     direct: Option<Direct>,
     /// How long the maps of this file take it to be at least; 0 = ask again.
@@ -33,7 +38,7 @@ impl OsFile {
         }
         let wanted = how.direct && direct == DirectIo::Auto;
         let direct = if wanted { Direct::open(path, how.write) } else { None };
-        Ok(Self { file, direct, length_for_maps: Arc::default() })
+        Ok(Self { file, path: path.into(), direct, length_for_maps: Arc::default() })
     }
 
     /// The descriptor for writes past the page cache, if such writes work.
@@ -42,8 +47,17 @@ impl OsFile {
         self.direct.as_ref()?.usable()
     }
 
+    /// An error of a call on this file, naming it.
+    pub(super) fn named(&self, error: io::Error) -> io::Error {
+        about(&self.path)(error)
+    }
+
     /// Writes whole blocks and forces them to the media. Memory and offset are aligned to blocks.
     pub(super) fn write_durable(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_unnamed(bytes, offset).map_err(|error| self.named(error))
+    }
+
+    fn write_unnamed(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         if let Some(direct) = &self.direct
             && let Some(file) = direct.usable()
         {
@@ -65,7 +79,7 @@ impl OsFile {
     fn allocate_by_writing(&self, offset: u64, len: u64) -> io::Result<()> {
         static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
         let end = offset.checked_add(len).ok_or(io::ErrorKind::FileTooLarge)?;
-        let mut start = self.len()?;
+        let mut start = self.file.metadata()?.len();
         while start < end {
             let count = usize::try_from(end - start).unwrap_or(usize::MAX).min(ZEROS.len());
             position::write_all_at(&self.file, &ZEROS[..count], start)?;
@@ -77,11 +91,11 @@ impl OsFile {
 
 impl File for OsFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        position::read_at(&self.file, buf, offset)
+        position::read_at(&self.file, buf, offset).map_err(|error| self.named(error))
     }
 
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
-        position::write_at(&self.file, buf, offset)
+        position::write_at(&self.file, buf, offset).map_err(|error| self.named(error))
     }
 
     fn write_durable_at(&self, buf: &AlignedBuf, offset: u64) -> io::Result<()> {
@@ -96,14 +110,14 @@ impl File for OsFile {
         {
             match Direct::read_exact_at(file, buf, offset) {
                 Err(error) if Direct::is_refusal(&error) => direct.give_up(&error),
-                read => return read,
+                read => return read.map_err(|error| self.named(error)),
             }
         }
         crate::read_exact_at(self, buf, offset)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.sync_data().map_err(|error| self.named(error))
     }
 
     fn start_writeback(&self, offset: u64, len: u64) {
@@ -117,20 +131,21 @@ impl File for OsFile {
         if len == 0 {
             return Ok(());
         }
-        match reserve(&self.file, offset, len) {
+        let reserved = match reserve(&self.file, offset, len) {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => self.allocate_by_writing(offset, len),
             reserved => reserved,
-        }
+        };
+        reserved.map_err(|error| self.named(error))
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
+        Ok(self.file.metadata().map_err(|error| self.named(error))?.len())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let cut = self.file.set_len(len);
         self.length_for_maps.store(0, Ordering::Relaxed);
-        cut
+        cut.map_err(|error| self.named(error))
     }
 
     fn as_any(&self) -> &dyn Any {

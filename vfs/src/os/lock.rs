@@ -6,7 +6,8 @@ use std::{
     path::Path,
 };
 
-use super::{about, position};
+use super::position;
+use crate::disk::about;
 use crate::{FileLock, LockError, LockKind};
 
 /// Longest note that is read back, in bytes.

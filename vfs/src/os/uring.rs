@@ -113,9 +113,16 @@ impl UnderWay {
         } else if answer >= 0 || is_worth_another_try(-answer) {
             self.finish(written)
         } else {
-            Err(io::Error::from_raw_os_error(-answer))
+            Err(self.named(io::Error::from_raw_os_error(-answer)))
         };
         Completion { token: self.token, buffer: self.buffer, result }
+    }
+
+    fn named(&self, error: io::Error) -> io::Error {
+        match self.file.as_any().downcast_ref::<OsFile>() {
+            Some(file) => file.named(error),
+            None => error,
+        }
     }
 
     /// Writes, while we wait, what the kernel left out: rare, so that it need not be fast.

@@ -56,7 +56,12 @@ fn errors_of_the_media_are_passed_on_without_another_try() {
     for errno in [libc::EIO, libc::ENOSPC, libc::EFBIG] {
         let write =
             UnderWay { token: 1, file: Arc::clone(&file), buffer: filled(1, 1), len: BLOCK_SIZE, offset: 0 };
-        assert_eq!(write.complete(-errno).result.unwrap_err().raw_os_error(), Some(errno));
+        let error = write.complete(-errno).result.unwrap_err();
+        assert_eq!(error.kind(), io::Error::from_raw_os_error(errno).kind());
+        assert!(
+            error.to_string().contains(&format!("log: {}", io::Error::from_raw_os_error(errno))),
+            "{error}"
+        );
         assert!(file.is_empty().unwrap());
     }
 }
