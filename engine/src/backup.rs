@@ -10,7 +10,7 @@ use llmdb_vfs::{Create, Open, Vfs};
 use crate::{
     Commit, Engine, Error, Result, Snapshot,
     catalog::Catalog,
-    open::{Places, open_file, random_id},
+    open::{Places, force_names, open_file, random_id},
 };
 
 /// What a backup holds.
@@ -153,11 +153,9 @@ impl Copy {
         checkpoint.write(&mut |_| ())?;
         checkpoint.finish_clean()?;
         let file_bytes = self.pager.stats().file_pages * llmdb_base::PAGE_SIZE as u64;
-        let name = || {
-            self.vfs.rename(&self.draft, &self.places.data)?;
-            self.vfs.sync_dir(&self.places.folder)
-        };
-        name().map_err(|error| Error::io("create the new file", error))?;
+        let renamed = self.vfs.rename(&self.draft, &self.places.data);
+        renamed.map_err(|error| Error::io("create the new file", error))?;
+        force_names(&*self.vfs, &self.places.folder)?;
         self.finished = true;
         Ok(BackupReport {
             commit: Commit::of(&root),

@@ -40,6 +40,8 @@ pub enum Error {
     },
     /// No space is left for the data file or the log. The transaction has changed nothing.
     NoSpace {
+        /// What could not be done for lack of space.
+        what: String,
         /// How much was asked for.
         needed_bytes: u64,
     },
@@ -152,7 +154,7 @@ impl Error {
     pub(crate) fn io(what: impl Into<String>, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::NoSpace { needed_bytes: PAGE_SIZE as u64 }
+                Self::NoSpace { what: format!("{}: {source}", what.into()), needed_bytes: PAGE_SIZE as u64 }
             }
             _ => Self::Io { what: what.into(), source },
         }
@@ -176,10 +178,10 @@ impl fmt::Display for Error {
             }
             Self::Unopenable(what) => write!(f, "the data file cannot be opened: {what}"),
             Self::Io { what, source } => write!(f, "{what}: {source}"),
-            Self::NoSpace { needed_bytes } => {
+            Self::NoSpace { what, needed_bytes } => {
                 write!(
                     f,
-                    "no space left on the device: {needed_bytes} more bytes were needed; nothing was changed"
+                    "no space left on the device: {what}; {needed_bytes} more bytes were needed; nothing was changed"
                 )
             }
             Self::Locked { path, holder } if holder.is_empty() => {
@@ -234,7 +236,9 @@ impl From<PageError> for Error {
         match error.into_kind() {
             PageErrorKind::Corruption(corruption) => Self::Corruption(corruption),
             PageErrorKind::Io { what, source } => Self::Io { what, source },
-            PageErrorKind::NoSpace { needed_bytes } => Self::NoSpace { needed_bytes },
+            PageErrorKind::NoSpace { needed_bytes } => {
+                Self::NoSpace { what: "the data file cannot grow".into(), needed_bytes }
+            }
             other => Self::Misuse(format!("{other:?}")),
         }
     }
@@ -256,7 +260,9 @@ impl From<LogError> for Error {
     fn from(error: LogError) -> Self {
         match error {
             LogError::Io { what, source } => Self::Io { what, source },
-            LogError::NoSpace { needed_bytes } => Self::NoSpace { needed_bytes },
+            LogError::NoSpace { needed_bytes } => {
+                Self::NoSpace { what: "the log cannot grow".into(), needed_bytes }
+            }
             LogError::Poisoned(why) => Self::Poisoned(why),
             LogError::Misuse(what) => Self::Misuse(what.into()),
             other => Self::LogCorruption(other.to_string()),
@@ -280,7 +286,7 @@ impl Error {
     pub(crate) fn from_lock(error: LockError, path: PathBuf) -> Self {
         match error {
             LockError::Held { note } => Self::Locked { path, holder: note },
-            LockError::Io(source) => Self::io("lock", source),
+            LockError::Io(source) => Self::io("lock the store", source),
         }
     }
 }

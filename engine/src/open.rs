@@ -138,11 +138,14 @@ pub(crate) fn create(vfs: &Arc<dyn Vfs>, places: &Places) -> Result<()> {
     name.push("-new");
     let draft = PathBuf::from(name);
     make_empty(vfs, &draft, random_id(&**vfs))?;
-    let rename = || {
-        vfs.rename(&draft, &places.data)?;
-        vfs.sync_dir(&places.folder)
-    };
-    rename().map_err(|error| Error::io("create the data file", error))
+    vfs.rename(&draft, &places.data).map_err(|error| Error::io("create the data file", error))?;
+    force_names(&**vfs, &places.folder)
+}
+
+/// Makes names in a folder survive a crash. Whatever the error, they may have changed.
+pub(crate) fn force_names(vfs: &dyn Vfs, folder: &Path) -> Result<()> {
+    let what = "force the names in the folder to the media";
+    vfs.sync_dir(folder).map_err(|source| Error::Io { what: what.into(), source })
 }
 
 fn make_empty(vfs: &Arc<dyn Vfs>, path: &Path, store: StoreId) -> Result<()> {
@@ -161,7 +164,7 @@ pub(crate) fn random_id(vfs: &dyn Vfs) -> StoreId {
 pub(crate) fn open_file(vfs: &dyn Vfs, path: &Path, how: Open) -> Result<Arc<dyn File>> {
     vfs.open(path, how).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Error::Missing(path.to_owned()),
-        _ => Error::io("open", error),
+        _ => Error::io("open the data file", error),
     })
 }
 

@@ -70,7 +70,7 @@ impl Folder {
         match self.vfs.list_dir(&self.path) {
             Ok(names) => Ok(names.iter().filter_map(|name| Name::decode(name)).collect()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(self.error("list", &self.path, error)),
+            Err(error) => Err(Self::error("list the log", error)),
         }
     }
 
@@ -78,31 +78,33 @@ impl Folder {
         let path = self.path_of(name);
         self.vfs
             .open(&path, Open { write, create, direct: true })
-            .map_err(|error| self.refusal("open", &path, error))
+            .map_err(|error| Self::refusal("open a file of the log", error))
     }
 
     pub(crate) fn rename(&self, from: Name, to: Name) -> LogResult<()> {
         let (from, to) = (self.path_of(from), self.path_of(to));
-        self.vfs.rename(&from, &to).map_err(|error| self.refusal("rename", &from, error))
+        self.vfs.rename(&from, &to).map_err(|error| Self::refusal("rename a file of the log", error))
     }
 
     /// Removes a file; one that is gone already is fine.
     pub(crate) fn remove(&self, name: Name) -> LogResult<()> {
         let path = self.path_of(name);
         match self.vfs.remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.error("remove", &path, error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Self::error("remove a file of the log", error))
+            }
             _ => Ok(()),
         }
     }
 
     /// Makes names survive a crash.
     pub(crate) fn sync(&self) -> LogResult<()> {
-        self.vfs.sync_dir(&self.path).map_err(|error| self.error("sync the folder", &self.path, error))
+        self.vfs.sync_dir(&self.path).map_err(|error| Self::error("sync a folder of the log", error))
     }
 
     /// Makes the folder; its own name is durable after [`Folder::sync_parent`].
     pub(crate) fn create(&self) -> LogResult<()> {
-        self.vfs.create_dir(&self.path).map_err(|error| self.refusal("create the folder", &self.path, error))
+        self.vfs.create_dir(&self.path).map_err(|error| Self::refusal("create the folder of the log", error))
     }
 
     pub(crate) fn sync_parent(&self) -> LogResult<()> {
@@ -110,12 +112,12 @@ impl Folder {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        self.vfs.sync_dir(parent).map_err(|error| self.error("sync the folder", parent, error))
+        self.vfs.sync_dir(parent).map_err(|error| Self::error("sync a folder of the log", error))
     }
 
     /// Removes every file of the log, and the folder unless somebody else keeps files in it.
     pub(crate) fn remove_all(&self) -> LogResult<()> {
-        if !self.vfs.exists(&self.path).map_err(|error| self.error("look for", &self.path, error))? {
+        if !self.vfs.exists(&self.path).map_err(|error| Self::error("look for the log", error))? {
             return Ok(());
         }
         for name in self.list()? {
@@ -124,23 +126,24 @@ impl Folder {
         self.sync()?;
         match self.vfs.remove_dir(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
-            Err(error) => Err(self.error("remove the folder", &self.path, error)),
+            Err(error) => Err(Self::error("remove the folder of the log", error)),
             Ok(()) => self.sync_parent(),
         }
     }
 
     /// As [`Folder::error`], for calls that change nothing if there is no space for a name.
-    fn refusal(&self, what: &str, path: &Path, error: io::Error) -> LogError {
+    fn refusal(what: &str, error: io::Error) -> LogError {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 LogError::NoSpace { needed_bytes: BLOCK_SIZE as u64 }
             }
-            _ => self.error(what, path, error),
+            _ => Self::error(what, error),
         }
     }
 
-    fn error(&self, what: &str, path: &Path, error: io::Error) -> LogError {
-        LogError::io(format!("{what} {}", path.display()), error)
+    /// A failed call. Every disk names the path in the error itself.
+    fn error(what: &str, error: io::Error) -> LogError {
+        LogError::io(what, error)
     }
 }
 
