@@ -62,6 +62,7 @@ fn moments(script: &Script, disk: &CrashVfs, first: usize) -> Vec<Moment> {
                 engine.close().unwrap();
                 engine = open_with(disk, script.options.clone()).unwrap();
             }
+            Step::Hold | Step::Release | Step::Backup => {}
         }
     }
     engine.close().unwrap();

@@ -1,9 +1,14 @@
-//! Every call to the disk fails once, each in a run of its own, while a script commits, makes checkpoints, closes and
-//! opens the store.
+//! Every call to the disk fails once, each in a run of its own, in every way in which a call of its kind can fail,
+//! while a script commits, goes back to savepoints, holds snapshots, makes checkpoints and backups, closes and opens
+//! the store.
 //!
 //! Whatever fails: what was acknowledged stays, what was refused is there whole or not at all, snapshots go on
-//! reading, and once the log could not be written nothing is acknowledged until the store is opened anew. The disk
-//! forgets what a failed sync did not force, as real ones do, and shows it until then.
+//! reading, and once the log could not be written nothing is acknowledged until the store is opened anew. An error says
+//! what was tried and names the file. The disk forgets what a failed sync did not force, as real ones do, and shows it
+//! until then.
+//!
+//! Each test prints how many faults it tried. `LLMDB_FAULT_SEEDS` sets on how many disks, which differ in what a failed
+//! call leaves behind, every call fails; 1 if it is not set.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -16,14 +21,23 @@ use common::{
     Script, Step, contents, killed, open_with,
     script::{Refused, commit},
 };
-use llmdb_engine::{Engine, Error, ErrorKind};
-use llmdb_vfs::crash::{Chooser, CrashVfs, Failure, Fault, OpKind, Preset};
+use llmdb_engine::{Engine, Error, ErrorKind, Snapshot};
+use llmdb_vfs::{
+    Vfs,
+    crash::{Chooser, CrashVfs, Failure, Fault, OpKind, Preset},
+};
+
+/// Where the backups of the script go.
+const BACKUP: &str = "copy.llmdb";
 
 /// A run of a script on a disk that fails.
 struct Run<'a> {
     script: &'a Script,
     disk: CrashVfs,
     story: String,
+    failure: Failure,
+    /// Snapshots, and the states that they must show.
+    held: Vec<(Snapshot, usize)>,
     /// Commits acknowledged, and commits that may be there.
     acknowledged: usize,
     submitted: usize,
@@ -70,11 +84,20 @@ impl Run<'_> {
 
     fn note(&mut self, what: &str, error: &Error) {
         let text = format!("{what}: {error}");
-        assert!(
-            matches!(error.kind(), ErrorKind::Io | ErrorKind::Poisoned),
-            "{}: {text}, which is not what happened",
-            self.story
-        );
+        let is_known = match error.kind() {
+            ErrorKind::Io | ErrorKind::Poisoned => {
+                // The folder of the store is the current one.
+                [common::PATH, BACKUP, ": .: ", "ring", "map"].iter().any(|name| text.contains(name))
+            }
+            ErrorKind::NoSpace => {
+                self.failure == Failure::NoSpace
+                    && ["the data file", "the log", common::PATH, BACKUP]
+                        .iter()
+                        .any(|name| text.contains(name))
+            }
+            _ => false,
+        };
+        assert!(is_known, "{}: {text}, which is not what happened, or does not say where", self.story);
         assert!(self.errors.len() < 8, "{}: {:?}", self.story, self.errors);
         self.errors.push(text);
     }
@@ -104,15 +127,62 @@ impl Run<'_> {
                     }
                 }
                 Step::Reopen => {
+                    self.release();
                     if let Err(error) = engine.close() {
                         self.note("close", &error);
                         self.look_at_crashes();
                     }
                     engine = self.open();
                 }
+                Step::Hold => match engine.snapshot() {
+                    Ok(snapshot) => self.held.push((snapshot, self.acknowledged)),
+                    Err(error) => self.note("hold", &error),
+                },
+                Step::Release => self.release(),
+                Step::Backup => engine = self.back_up(engine),
             }
         }
+        self.release();
         engine
+    }
+
+    /// Looks at the snapshots that are held, and gives them back.
+    fn release(&mut self) {
+        for (snapshot, number) in std::mem::take(&mut self.held) {
+            let found = contents(&snapshot).or_else(|error| {
+                self.note("read", &error);
+                contents(&snapshot)
+            });
+            assert!(found.unwrap() == self.script.states[number], "{}: a held snapshot changed", self.story);
+        }
+    }
+
+    /// A backup is whole, or is not there; the store goes on as if nothing had been asked.
+    fn back_up(&mut self, engine: Engine) -> Engine {
+        let made = engine.backup(BACKUP, &mut |_, _| true);
+        let is_there = (0..2).find_map(|_| self.disk.exists(BACKUP.as_ref()).ok()).unwrap();
+        match &made {
+            Ok(_) => assert!(is_there, "{}: the backup is gone", self.story),
+            Err(error) => self.note("backup", error),
+        }
+        if is_there {
+            // On a disk of its own, where no call fails.
+            let (disk, number) = (self.disk.fork(), self.acknowledged);
+            let copy = Engine::open_on(common::arc(&disk), BACKUP, self.script.options.clone());
+            let copy = copy.unwrap_or_else(|error| panic!("{}, the backup: {error}", self.story));
+            self.script.verify(&copy, number, number, &format!("{}, the backup", self.story));
+            self.remove_backup();
+        }
+        self.assert_shows(&engine);
+        if made.is_ok() { engine } else { self.after_failure(engine) }
+    }
+
+    fn remove_backup(&self) {
+        for (path, _) in self.disk.files() {
+            if path.to_string_lossy().contains(BACKUP) {
+                let _ = self.disk.remove_file(&path).or_else(|_| self.disk.remove_file(&path));
+            }
+        }
     }
 
     /// Number of the commit that is the step before `step_index`.
@@ -144,6 +214,7 @@ impl Run<'_> {
         let poison = engine.begin_write().err();
         self.look_at_crashes();
         let Some(poison) = poison else { return engine };
+        self.release();
         assert_eq!(poison.kind(), ErrorKind::Poisoned, "{}: {poison}", self.story);
         for error in [engine.checkpoint().unwrap_err(), engine.begin_write().unwrap_err()] {
             assert_eq!(error.kind(), ErrorKind::Poisoned, "{}: {error}", self.story);
@@ -174,7 +245,8 @@ fn run_with(script: &Script, seed: u64, fault: Fault) -> Option<Vec<String>> {
     let disk = CrashVfs::new(seed);
     disk.plan(fault);
     let story = format!("{:?} {} fails with {:?}, seed {seed}", fault.kind, fault.after_count, fault.failure);
-    let mut run = Run { script, disk, story, acknowledged: 0, submitted: 0, errors: Vec::new() };
+    let (failure, held, errors) = (fault.failure, Vec::new(), Vec::new());
+    let mut run = Run { script, disk, story, failure, held, acknowledged: 0, submitted: 0, errors };
     let engine = run.run();
     let all = script.states.len() - 1;
     assert_eq!(run.acknowledged, all, "{}", run.story);
@@ -188,18 +260,21 @@ fn run_with(script: &Script, seed: u64, fault: Fault) -> Option<Vec<String>> {
 
 /// Runs the script once for every call of `kind`, which fails with `failure`. Returns the errors seen.
 fn every_call(kind: OpKind, failure: Failure) -> Vec<String> {
-    let script = Script::varied();
-    let mut all = Vec::new();
-    for after_count in 0.. {
-        let fault = Fault { kind, after_count, fail_count: 1, failure };
-        match run_with(&script, after_count % 3, fault) {
-            Some(errors) => all.extend(errors),
-            None => {
-                println!("{kind:?}: {after_count} calls, {} errors", all.len());
-                break;
+    let script = Script::everything();
+    let seeds = std::env::var("LLMDB_FAULT_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(1);
+    let (mut all, mut fault_count) = (Vec::new(), 0);
+    for seed in 0..seeds {
+        for after_count in 0.. {
+            let fault = Fault { kind, after_count, fail_count: 1, failure };
+            match run_with(&script, seed * 3 + after_count % 3, fault) {
+                Some(errors) => all.extend(errors),
+                None => break,
             }
+            fault_count += 1;
         }
     }
+    println!("{fault_count:>6} faults: {kind:?} fails with {failure:?}; {} errors reported", all.len());
+    assert!(fault_count > 0, "no call of kind {kind:?} was made");
     all
 }
 
@@ -212,53 +287,87 @@ fn assert_some(errors: &[String], words: &[&str]) {
 #[test]
 fn every_read() {
     assert_some(&every_call(OpKind::Read, Failure::Io), &["open: ", "read"]);
+    every_call(OpKind::Read, Failure::Again);
 }
 
 #[test]
 fn every_write() {
-    assert_some(&every_call(OpKind::Write, Failure::Io), &["checkpoint: ", "close: "]);
+    for failure in [Failure::Io, Failure::NoSpace, Failure::Again] {
+        assert_some(&every_call(OpKind::Write, failure), &["checkpoint: ", "close: "]);
+    }
 }
 
 #[test]
 fn every_durable_write() {
-    assert_some(&every_call(OpKind::WriteDurable, Failure::Io), &["open: ", "checkpoint: ", "close: "]);
+    for failure in [Failure::Io, Failure::NoSpace] {
+        assert_some(&every_call(OpKind::WriteDurable, failure), &["open: ", "checkpoint: ", "close: "]);
+    }
     every_call(OpKind::Arrival, Failure::Io);
 }
 
 #[test]
 fn every_sync() {
-    assert_some(&every_call(OpKind::Sync, Failure::Io), &["open: ", "checkpoint: ", "close: "]);
+    for failure in [Failure::Io, Failure::NoSpace, Failure::Interrupted] {
+        assert_some(&every_call(OpKind::Sync, failure), &["open: ", "checkpoint: ", "close: "]);
+    }
 }
 
 #[test]
 fn every_write_of_a_ring() {
-    assert_some(&every_call(OpKind::Submit, Failure::Io), &["commit: "]);
-    assert_some(&every_call(OpKind::Completion, Failure::Io), &["commit: "]);
+    for failure in [Failure::Io, Failure::NoSpace] {
+        assert_some(&every_call(OpKind::Submit, failure), &["commit: "]);
+        assert_some(&every_call(OpKind::Completion, failure), &["commit: "]);
+    }
 }
 
 #[test]
 fn every_change_of_a_name() {
-    assert_some(&every_call(OpKind::Rename, Failure::Io), &["open: "]);
-    for kind in [OpKind::Remove, OpKind::CreateDir, OpKind::SyncDir] {
-        every_call(kind, Failure::Io);
+    for failure in [Failure::Io, Failure::NoSpace] {
+        assert_some(&every_call(OpKind::Rename, failure), &["open: "]);
+        for kind in [OpKind::Remove, OpKind::CreateDir, OpKind::SyncDir] {
+            every_call(kind, failure);
+        }
     }
 }
 
 #[test]
 fn every_opening_of_a_file_and_every_change_of_its_length() {
     for kind in [OpKind::Open, OpKind::Allocate, OpKind::SetLen] {
+        for failure in [Failure::Io, Failure::NoSpace] {
+            assert_some(&every_call(kind, failure), &["open: "]);
+        }
+    }
+}
+
+#[test]
+fn every_question_about_names_and_lengths_and_every_ring_and_map() {
+    for kind in [OpKind::List, OpKind::Len, OpKind::Prepare] {
         assert_some(&every_call(kind, Failure::Io), &["open: "]);
     }
 }
 
 #[test]
 fn short_and_interrupted_calls_are_invisible() {
-    for kind in [OpKind::Read, OpKind::Write] {
-        for failure in [Failure::Short, Failure::Interrupted] {
-            assert_eq!(every_call(kind, failure), [""; 0]);
-        }
+    let invisible = [
+        (OpKind::Read, Failure::Short),
+        (OpKind::Read, Failure::Interrupted),
+        (OpKind::Write, Failure::Short),
+        (OpKind::Write, Failure::Interrupted),
+        (OpKind::WriteDurable, Failure::Interrupted),
+        (OpKind::Arrival, Failure::Short),
+        (OpKind::Arrival, Failure::Interrupted),
+        (OpKind::Submit, Failure::Interrupted),
+        (OpKind::Submit, Failure::Again),
+        (OpKind::Completion, Failure::Short),
+        (OpKind::Completion, Failure::Interrupted),
+        (OpKind::Completion, Failure::Again),
+    ];
+    for (kind, failure) in invisible {
+        assert_eq!(every_call(kind, failure), [""; 0]);
+    }
+    for kind in [OpKind::Read, OpKind::Write, OpKind::Completion] {
         let always = Fault { kind, after_count: 0, fail_count: u64::MAX, failure: Failure::Short };
-        assert_eq!(run_with(&Script::varied(), 7, always).unwrap(), [""; 0]);
+        assert_eq!(run_with(&Script::everything(), 7, always).unwrap(), [""; 0]);
     }
 }
 

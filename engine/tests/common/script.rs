@@ -19,6 +19,8 @@ pub enum Change {
     Delete(&'static str, Vec<u8>),
     DeleteRange(&'static str, Vec<u8>, Vec<u8>),
     Drop(&'static str),
+    /// These, and then back to the savepoint before them.
+    Undone(Vec<Change>),
 }
 
 impl Change {
@@ -34,6 +36,7 @@ impl Change {
                 }
             }
             Self::Drop(tree) => drop(trees.remove(*tree)),
+            Self::Undone(_) => {}
         }
     }
 
@@ -50,6 +53,11 @@ impl Change {
                 None => Ok(()),
             },
             Self::Drop(tree) => txn.drop_tree(tree).map(drop),
+            Self::Undone(changes) => {
+                let savepoint = txn.savepoint()?;
+                changes.iter().try_for_each(|change| change.run(txn))?;
+                txn.rollback_to(savepoint)
+            }
         }
     }
 }
@@ -61,6 +69,12 @@ pub enum Step {
     Checkpoint,
     /// A clean close, and an opening.
     Reopen,
+    /// A snapshot is taken and held.
+    Hold,
+    /// The snapshots that are held are looked at and given back.
+    Release,
+    /// A backup is made, looked at, and removed.
+    Backup,
 }
 
 /// What is done, and what each commit leaves. The transaction ids of a new store count from 1, so that the id of
@@ -134,11 +148,46 @@ impl Script {
         ])
     }
 
+    /// The same, and besides: savepoints gone back to, snapshots held while everything is overwritten, backups, ranges
+    /// deleted until leaves merge, and a second clean close.
+    pub fn everything() -> Self {
+        let mut steps = vec![
+            Step::Commit(puts("rows", 0..50, 1, 300)),
+            Step::Hold,
+            Step::Backup,
+            Step::Commit(vec![
+                Change::DeleteRange("rows", key(3), key(45)),
+                Change::Undone(puts("undone", 0..30, 2, 500)),
+                Change::Put("long", key(1), value(1, 20_000)),
+            ]),
+        ];
+        steps.extend(Self::varied().steps);
+        // The trees are there already; what the script says of states is worked out anew.
+        let at = steps.iter().position(|step| matches!(step, Step::Reopen)).unwrap();
+        steps.insert(at, Step::Release);
+        steps.insert(at - 1, Step::Hold);
+        steps.extend([
+            Step::Hold,
+            Step::Commit(vec![
+                Change::Undone(vec![Change::Drop("rows")]),
+                Change::DeleteRange("rows", key(0), key(79)),
+                Change::Put("few", key(3), value(9, 100)),
+            ]),
+            Step::Checkpoint,
+            Step::Backup,
+            Step::Commit(puts("few", 0..20, 3, 150)),
+            Step::Release,
+            Step::Reopen,
+            Step::Commit(vec![Change::Drop("few")]),
+        ]);
+        Self::new(steps)
+    }
+
     /// The changes of every commit.
     pub fn commits(&self) -> impl Iterator<Item = &[Change]> {
         self.steps.iter().filter_map(|step| match step {
             Step::Commit(changes) => Some(changes.as_slice()),
-            Step::Checkpoint | Step::Reopen => None,
+            _ => None,
         })
     }
 
@@ -153,6 +202,8 @@ impl Script {
                     engine.close().unwrap();
                     engine = open_with(disk, self.options.clone()).unwrap();
                 }
+                // They change nothing, and are for those who look at them.
+                Step::Hold | Step::Release | Step::Backup => {}
             }
         }
         engine
