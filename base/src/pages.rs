@@ -76,6 +76,12 @@ pub trait ReadPages {
         let _ = child;
     }
 
+    /// Asks for `child` to be fetched from the disk, if it is not in memory, while the caller goes on. Free to do
+    /// nothing.
+    fn read_ahead(&self, child: ChildRef) {
+        let _ = child;
+    }
+
     /// Says that `bytes`, a part of a page that this gave out, will be read soon. Free to do nothing.
     fn prefetch_bytes(&self, bytes: &[u8]) {
         let _ = bytes;

@@ -17,6 +17,7 @@ mod node;
 mod path;
 mod range;
 mod range_delete;
+mod read_ahead;
 mod remove;
 mod salvage;
 mod search;

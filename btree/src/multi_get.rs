@@ -75,8 +75,9 @@ impl Tree {
         Ok((leaf, guess))
     }
 
+    /// The child of the branch `child` through which the way to `key` goes on.
     #[inline]
-    fn step_down<P: ReadPages>(
+    pub(crate) fn step_down<P: ReadPages>(
         &self,
         pages: &P,
         child: ChildRef,

@@ -184,6 +184,10 @@ impl ReadPages for ReadGuard {
     fn prefetch(&self, child: ChildRef) {
         self.pager.store.prefetch(child);
     }
+
+    fn read_ahead(&self, child: ChildRef) {
+        self.pager.store.read_ahead(child);
+    }
 }
 
 impl crate::store::Store {

@@ -108,6 +108,13 @@ impl Store {
     pub fn prefetch(&self, child: ChildRef) {
         self.view.prefetch(child.pgno());
     }
+
+    /// Asks for a page to be fetched from the disk that nobody has touched in this run.
+    pub fn read_ahead(&self, child: ChildRef) {
+        if !self.verified.contains(child.pgno().get(), child.tag()) {
+            self.view.read_ahead(child.pgno());
+        }
+    }
 }
 
 /// Whether `page` is a node with the birth tag that `child` expects.

@@ -112,4 +112,9 @@ impl View {
     pub fn prefetch(&self, pgno: Pgno) {
         self.mapping.prefetch(pgno.offset());
     }
+
+    /// Asks for a page to be fetched from the disk.
+    pub fn read_ahead(&self, pgno: Pgno) {
+        self.mapping.read_ahead(pgno.offset(), PAGE_SIZE);
+    }
 }

@@ -29,7 +29,8 @@ use llmdb_base::Timestamp;
 
 use self::{file::OsFile, portable_ring::PortableRing};
 use crate::{
-    BusErrors, File, FileLock, LockError, LockKind, Mapping, Open, Ring, ShareError, SharedArea, Vfs, disk::about,
+    BusErrors, File, FileLock, LockError, LockKind, Mapping, Open, Ring, ShareError, SharedArea, Vfs,
+    disk::about,
 };
 
 /// The files of this machine. Errors name the path they are about.

@@ -30,6 +30,10 @@ impl ReadPages for PageTxn {
     fn prefetch(&self, child: ChildRef) {
         self.pager.store.prefetch(child);
     }
+
+    fn read_ahead(&self, child: ChildRef) {
+        self.pager.store.read_ahead(child);
+    }
 }
 
 impl WritePages for PageTxn {

@@ -1,0 +1,162 @@
+//! Changes of a replay on their way into the trees: only the last one of each key, and in the order of the keys.
+//!
+//! Replayed one by one, records would touch the leaves in the order of the commits, which is any order: each leaf
+//! would be waited for, and many be searched again and again. Gathered, superseded values are never stored; the keys of
+//! a leaf come in a row; and leaves are fetched from the disk side by side, ahead of the changes.
+
+use std::cmp::Ordering;
+
+use llmdb_base::TreeId;
+use llmdb_btree::{NewValue, Tree};
+use llmdb_pager::PageTxn;
+
+use crate::Result;
+
+use super::applier::Trees;
+
+/// Memory for changes that are gathered before they are applied.
+const GATHER_BYTES_MAX: usize = 32 << 20;
+
+/// Keys whose leaves are asked for together: enough to keep a disk busy.
+const AHEAD: usize = 1024;
+
+/// Changes of single keys, in the order in which they were made.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    entries: Vec<Entry>,
+    /// Keys and values, to which the entries point.
+    bytes: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    tree: TreeId,
+    is_delete: bool,
+    /// The first bytes of the key, which decide most comparisons.
+    head: u64,
+    key_start: usize,
+    value_start: usize,
+    value_end: usize,
+}
+
+impl Pending {
+    /// Whether there is so much that it should be applied.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes.len() + self.entries.len() * size_of::<Entry>() >= GATHER_BYTES_MAX
+    }
+
+    /// `key` is removed.
+    pub(super) fn delete(&mut self, tree: TreeId, key: &[u8]) {
+        self.push(tree, key, 0, true);
+    }
+
+    /// `key` gets a value of `value_len` bytes; the caller writes them where the result points.
+    pub(super) fn put(&mut self, tree: TreeId, key: &[u8], value_len: usize) -> &mut [u8] {
+        self.push(tree, key, value_len, false)
+    }
+
+    fn push(&mut self, tree: TreeId, key: &[u8], value_len: usize, is_delete: bool) -> &mut [u8] {
+        let key_start = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        let value_start = self.bytes.len();
+        let value_end = value_start + value_len;
+        self.bytes.resize(value_end, 0);
+        self.entries.push(Entry { tree, is_delete, head: head(key), key_start, value_start, value_end });
+        &mut self.bytes[value_start..]
+    }
+
+    /// Forgets everything: what was done since a savepoint that is gone back to.
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+        self.bytes.clear();
+    }
+
+    /// Applies the last change of every key.
+    pub(super) fn apply(&mut self, pages: &mut PageTxn, trees: &mut Trees) -> Result<()> {
+        let bytes = &self.bytes;
+        // Stable, so that the changes of a key stay in their order.
+        self.entries.sort_by(|one, other| one.compare(other, bytes));
+        for of_tree in self.entries.chunk_by(|one, next| one.tree == next.tree) {
+            let tree = trees.get(pages, of_tree[0].tree)?;
+            let mut pieces = of_tree.chunks(AHEAD).peekable();
+            if let Some(first) = pieces.peek() {
+                read_ahead(pages, tree, first, bytes)?;
+            }
+            while let Some(piece) = pieces.next() {
+                // While these are applied, the next ones are on their way.
+                if let Some(next) = pieces.peek() {
+                    read_ahead(pages, tree, next, bytes)?;
+                }
+                for of_key in piece.chunk_by(|one, next| one.compare(next, bytes) == Ordering::Equal) {
+                    of_key[of_key.len() - 1].apply(pages, tree, bytes)?;
+                }
+            }
+        }
+        self.clear();
+        Ok(())
+    }
+}
+
+fn read_ahead(pages: &PageTxn, tree: &Tree, piece: &[Entry], bytes: &[u8]) -> Result<()> {
+    let keys: Vec<&[u8]> = piece.iter().map(|entry| entry.key(bytes)).collect();
+    Ok(tree.read_ahead(pages, &keys)?)
+}
+
+impl Entry {
+    fn key<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        &bytes[self.key_start..self.value_start]
+    }
+
+    /// By tree, and then by key.
+    fn compare(&self, other: &Self, bytes: &[u8]) -> Ordering {
+        let by_head = (self.tree, self.head).cmp(&(other.tree, other.head));
+        by_head.then_with(|| self.key(bytes).cmp(other.key(bytes)))
+    }
+
+    fn apply(&self, pages: &mut PageTxn, tree: &mut Tree, bytes: &[u8]) -> Result<()> {
+        let key = self.key(bytes);
+        if self.is_delete {
+            tree.remove(pages, key)?;
+        } else {
+            tree.insert(pages, key, NewValue::Bytes(&bytes[self.value_start..self.value_end]))?;
+        }
+        Ok(())
+    }
+}
+
+/// The first eight bytes of `key`, as a number of the same order; short keys as if zeros followed, so that equal heads
+/// decide nothing.
+fn head(key: &[u8]) -> u64 {
+    let mut head = [0; 8];
+    let len = key.len().min(8);
+    head[..len].copy_from_slice(&key[..len]);
+    u64::from_be_bytes(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_order_as_keys_do() {
+        let keys: [&[u8]; 8] = [b"", b"\0", b"\0\0", b"a", b"a\0b", b"abcdefgh", b"abcdefgh\0", b"b"];
+        for (one, next) in keys.iter().zip(&keys[1..]) {
+            assert!(head(one) <= head(next), "{one:?} {next:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_itself_whatever_its_head() {
+        let mut pending = Pending::default();
+        let tree = TreeId::new(1);
+        pending.put(tree, b"abcdefgh1", 2).copy_from_slice(b"xy");
+        pending.delete(tree, b"abcdefgh");
+        pending.delete(tree, b"abcdefgh1");
+        let compare =
+            |one: usize, other: usize| pending.entries[one].compare(&pending.entries[other], &pending.bytes);
+        assert_eq!((compare(0, 1), compare(0, 2)), (Ordering::Greater, Ordering::Equal));
+        assert_eq!(pending.entries[2].key(&pending.bytes), b"abcdefgh1");
+        pending.clear();
+        assert!(pending.entries.is_empty() && !pending.is_full());
+    }
+}
