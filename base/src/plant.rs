@@ -22,11 +22,15 @@ pub enum Bug {
     DropTailRecord,
     /// A page is reused though a reader can still see it.
     IgnoreReaders,
+    /// A page that was freed is never used again.
+    NeverReuse,
+    /// The committer who is appointed to write the log next is not woken. Only more than one thread can show it.
+    LostWakeup,
 }
 
 impl Bug {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
+    /// All that one thread can show.
+    pub const ALL: [Self; 9] = [
         Self::AckBeforeSync,
         Self::SkipChecksum,
         Self::ReuseTooEarly,
@@ -35,6 +39,7 @@ impl Bug {
         Self::PublishBeforeWrite,
         Self::DropTailRecord,
         Self::IgnoreReaders,
+        Self::NeverReuse,
     ];
 }
 

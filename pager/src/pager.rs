@@ -232,7 +232,9 @@ impl Pager {
         // among these, or the pages have been given back already.
         let (published, retained) = self.retained();
         mem::take(&mut *lock(&self.given_back)).into_iter().for_each(|range| self.space.mark_dirty(range));
-        writer.reclaim(&self.space, published, &retained);
+        if !planted(Bug::NeverReuse) {
+            writer.reclaim(&self.space, published, &retained);
+        }
         self.counters.note_holder(writer.retention.oldest());
     }
 

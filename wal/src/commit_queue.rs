@@ -17,6 +17,7 @@ use std::collections::VecDeque;
 
 use llmdb_base::{
     Lsn,
+    plant::{Bug, planted},
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
@@ -191,7 +192,9 @@ impl Leadership<'_> {
             None => state.leading = false,
         }
         drop(state);
-        if let Some(next) = next {
+        if let Some(next) = next
+            && !planted(Bug::LostWakeup)
+        {
             next.thread.unpark();
         }
         wake(&served);

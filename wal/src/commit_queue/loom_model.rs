@@ -131,3 +131,14 @@ fn somebody_else_reaps_a_write() {
         assert_eq!(model.queue.durable(), Lsn::new(2));
     });
 }
+
+/// The model notices what it is there for. Loom runs its threads on this one, so that the bug is planted in all.
+#[test]
+#[should_panic(expected = "deadlock")]
+fn a_lost_wake_up_is_caught() {
+    llmdb_base::plant::plant(Some(llmdb_base::plant::Bug::LostWakeup));
+    explore(3, || {
+        let model = Model::new();
+        commit_on_threads(&model, &[1, 1, 1]);
+    });
+}
