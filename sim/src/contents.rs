@@ -46,6 +46,20 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// About how many bytes it takes in a log: its own and a header.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        let bytes = match self {
+            Self::Put { key, value, .. } => key.len() + value.len(),
+            Self::Delete { key, .. } => key.len(),
+            Self::DeleteRange { from, to, .. } => from.len() + to.len(),
+            Self::DropTree { .. } | Self::Savepoint | Self::RollbackTo { .. } => 0,
+        };
+        // A header, and the name of a tree that may come into being.
+        bytes as u64 + 96
+    }
+}
+
 /// Keys and values of one tree.
 pub type Entries = BTreeMap<Vec<u8>, Arc<[u8]>>;
 

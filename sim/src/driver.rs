@@ -9,12 +9,15 @@
 //! | I6 | recovery can be cut short and repeated, and leads to the same state |
 //! | I7 | transaction numbers ascend for ever; nothing is acknowledged that is not durable, also after a failure |
 //! | I8 | a snapshot never changes |
+//! | I9 | a recovery replays a bounded part of the log, and the data file stays within a bound of what it holds |
 //! | I10 | with a flipped bit or a misdirected write, the answer is right or the damage is reported |
 //!
 //! Everything follows from one seed. [`Violation`] says which, and which moment of the run.
 
+mod deceit;
 mod examine;
 mod faults;
+mod report;
 mod session;
 
 use std::{
@@ -26,7 +29,9 @@ use llmdb_vfs::crash::{Chooser, CrashVfs, Observer, mix};
 
 use crate::{Contents, Failure, Oracle, Profile, Step, Subject, Workload};
 
+pub use deceit::run_deceits;
 pub use faults::{run_faults, run_full_disk};
+pub use report::Report;
 
 use session::{Session, Stop, guarded};
 
@@ -59,7 +64,9 @@ pub struct Config {
     /// Whether the disk promises durability without giving it. Then what was acknowledged may go, but what is found
     /// must still be a state that was, or the damage must be reported.
     pub disk_lies: bool,
-    /// How many runs with a failing call [`run_faults`] makes, at most.
+    /// Whether a single call is answered without being done, as [`run_deceits`] does it.
+    pub deceits: bool,
+    /// How many runs with a failing call [`run_faults`] makes, and [`run_deceits`], at most.
     pub fault_runs_max: u64,
 }
 
@@ -79,6 +86,7 @@ impl Default for Config {
             depth_max: 3,
             follow_percent: 15,
             disk_lies: false,
+            deceits: false,
             fault_runs_max: 1_000,
         }
     }
@@ -108,7 +116,8 @@ pub struct Point {
 }
 
 impl Point {
-    fn decode(text: &str) -> Option<Self> {
+    /// The moment that a report names.
+    pub fn decode(text: &str) -> Option<Self> {
         let (life, op_index) = text.split_once(':')?;
         Some(Self { life: life.parse().ok()?, op_index: op_index.parse().ok()? })
     }
@@ -117,49 +126,6 @@ impl Point {
 impl fmt::Display for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.life, self.op_index)
-    }
-}
-
-/// What was done.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Report {
-    /// Seeds run to their end.
-    pub seed_count: u64,
-    /// Moments examined.
-    pub point_count: u64,
-    /// Crash states recovered and compared, of all kinds.
-    pub state_count: u64,
-    /// Of these: moments of which all states were recovered.
-    pub exhaustive_count: u64,
-    /// Of these: recoveries of a recovery that was cut short.
-    pub nested_count: u64,
-    /// Of these: with a destroyed root.
-    pub destroyed_count: u64,
-    /// Of these: with a flipped bit, or a block in the wrong place.
-    pub damaged_count: u64,
-    /// Of these: where the store reported damage.
-    pub reported_count: u64,
-    /// Of these: gone on with, and cut off again.
-    pub continued_count: u64,
-    /// Of these: after a kill, the page cache being there.
-    pub killed_count: u64,
-    /// Calls that failed as planned.
-    pub failed_count: u64,
-}
-
-impl Report {
-    fn add(&mut self, other: &Self) {
-        self.seed_count += other.seed_count;
-        self.point_count += other.point_count;
-        self.state_count += other.state_count;
-        self.exhaustive_count += other.exhaustive_count;
-        self.nested_count += other.nested_count;
-        self.destroyed_count += other.destroyed_count;
-        self.damaged_count += other.damaged_count;
-        self.reported_count += other.reported_count;
-        self.continued_count += other.continued_count;
-        self.killed_count += other.killed_count;
-        self.failed_count += other.failed_count;
     }
 }
 

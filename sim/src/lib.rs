@@ -7,6 +7,7 @@
 
 mod contents;
 mod driver;
+pub mod long_run;
 mod oracle;
 mod store;
 mod subject;
@@ -14,8 +15,10 @@ pub mod toy;
 mod workload;
 
 pub use contents::{Change, Contents, Digest};
-pub use driver::{Config, Point, Report, Violation, run_faults, run_full_disk, run_seed, run_states};
+pub use driver::{
+    Config, Point, Report, Violation, run_deceits, run_faults, run_full_disk, run_seed, run_states,
+};
 pub use oracle::Oracle;
-pub use store::{Commit, Durability, End, Failure, RootSlot, Store, Subject, Transaction};
+pub use store::{Commit, Durability, End, Failure, Footprint, RootSlot, Store, Subject, Transaction};
 pub use subject::{EngineStore, EngineSubject};
 pub use workload::{Profile, Step, Workload};

@@ -8,7 +8,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::{Contents, Digest};
+use crate::{Contents, Digest, Footprint, Transaction};
 
 /// The states a store went through, and how far it promised durability.
 #[derive(Clone, Debug)]
@@ -16,6 +16,18 @@ pub struct Oracle {
     states: Vec<State>,
     acked: usize,
     earlier_acked: usize,
+    burden: Burden,
+}
+
+/// The most that the store had to carry so far.
+#[derive(Clone, Copy, Default, Debug)]
+struct Burden {
+    /// Bytes that a transaction wrote to the log.
+    log_bytes: u64,
+    /// Bytes of pages that a transaction wrote.
+    page_bytes: u64,
+    /// Bytes of the newest state, times the states that were held at the same time.
+    live_bytes: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -28,7 +40,47 @@ struct State {
 impl Oracle {
     /// A store that holds `contents`, durably, the newest transaction being `txid`.
     pub fn new(contents: Contents, txid: u64) -> Self {
-        Self { states: vec![State { contents, txid }], acked: 0, earlier_acked: 0 }
+        let burden = Burden::default();
+        Self { states: vec![State { contents, txid }], acked: 0, earlier_acked: 0, burden }
+    }
+
+    /// Of the same store, found durably in the state after `count` commits.
+    pub fn found(&self, count: usize) -> Self {
+        Self { burden: self.burden, ..Self::new(self.state(count).clone(), self.txid(count)) }
+    }
+
+    /// A transaction is about to be run, committed in the end or not.
+    pub(crate) fn note_transaction(&mut self, transaction: &Transaction) {
+        let burden = &mut self.burden;
+        burden.log_bytes = burden.log_bytes.max(transaction.log_bytes());
+        burden.page_bytes = burden.page_bytes.max(transaction.page_bytes());
+    }
+
+    /// The store holds that much, and `held` snapshots besides.
+    pub(crate) fn note_footprint(&mut self, footprint: &Footprint, held: usize) {
+        let live_bytes = footprint.live_bytes * (held as u64 + 1);
+        self.burden.live_bytes = self.burden.live_bytes.max(live_bytes);
+    }
+
+    /// I9: whether the work of a recovery, and the length of the data file, stay within their bounds.
+    ///
+    /// # Errors
+    /// The bound that was passed.
+    pub(crate) fn check_footprint(&self, footprint: &Footprint) -> Result<(), String> {
+        // The fixed pages reach beyond the first mebibyte, and the file grows by a quarter of that. Two checkpoints,
+        // one under way, and the newest state may each keep all pages of a state.
+        const FIXED_BYTES: u64 = 3 << 19;
+        const STATES: u64 = 4;
+        let Footprint { replayed_bytes, replayed_bytes_max, file_bytes, .. } = *footprint;
+        let replay_bound = replayed_bytes_max + self.burden.log_bytes;
+        if replayed_bytes > replay_bound {
+            return Err(format!("{replayed_bytes} bytes of log were replayed; {replay_bound} are the bound"));
+        }
+        let file_bound = FIXED_BYTES + STATES * self.burden.live_bytes + self.burden.page_bytes;
+        if file_bytes > file_bound {
+            return Err(format!("the data file has {file_bytes} bytes; {file_bound} are the bound"));
+        }
+        Ok(())
     }
 
     /// A transaction is being committed that leads to `contents`: from now on a crash may leave it.

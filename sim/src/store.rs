@@ -82,11 +82,32 @@ pub trait Store {
     /// [`Failure::Corrupt`] with the first finding; other failures.
     fn check(&mut self) -> Result<(), Failure>;
 
+    /// What the store takes, if it can say.
+    ///
+    /// # Errors
+    /// Any.
+    fn footprint(&mut self) -> Result<Option<Footprint>, Failure> {
+        Ok(None)
+    }
+
     /// Closes the store in order; everything committed is durable then.
     ///
     /// # Errors
     /// Any.
     fn close(self) -> Result<(), Failure>;
+}
+
+/// What a store takes of the disk, and of the time of whoever opens it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Footprint {
+    /// Log that the last opening applied again, in bytes.
+    pub replayed_bytes: u64,
+    /// How much that may be at most, but for the longest transaction.
+    pub replayed_bytes_max: u64,
+    /// Length of the data file.
+    pub file_bytes: u64,
+    /// What the newest state takes of it.
+    pub live_bytes: u64,
 }
 
 /// Is shown entries: name of the tree, key, value.
@@ -151,6 +172,19 @@ impl fmt::Display for Failure {
             Self::Refused(what) => ("refused", what),
         };
         write!(f, "{kind}: {what}")
+    }
+}
+
+impl Transaction {
+    /// About how many bytes it writes to a log.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        self.changes.iter().map(Change::log_bytes).sum::<u64>() + 64
+    }
+
+    /// About how many bytes of pages it writes at most: a leaf and what splits above it for each place, and the values.
+    pub(crate) fn page_bytes(&self) -> u64 {
+        const PATH_BYTES: u64 = 2 * 4096;
+        self.changes.len() as u64 * PATH_BYTES + 2 * self.log_bytes()
     }
 }
 

@@ -13,7 +13,9 @@ use llmdb_engine::{
 };
 use llmdb_vfs::{Create, Open, Vfs, crash::CrashVfs, read_exact_at};
 
-use crate::{Change, Commit, Durability, End, Failure, RootSlot, Store, Subject, Transaction, store::Show};
+use crate::{
+    Change, Commit, Durability, End, Failure, Footprint, RootSlot, Store, Subject, Transaction, store::Show,
+};
 
 const DATA_FILE: &str = "sim.llmdb";
 
@@ -130,6 +132,16 @@ impl Store for EngineStore {
             Some(problem) => Err(Failure::Corrupt(problem.what.clone())),
             None => Ok(()),
         }
+    }
+
+    fn footprint(&mut self) -> Result<Option<Footprint>, Failure> {
+        let stats = self.engine.stats().map_err(failure)?;
+        Ok(Some(Footprint {
+            replayed_bytes: self.engine.recovery().replayed_bytes,
+            replayed_bytes_max: options().checkpoint_log_bytes,
+            file_bytes: stats.file_bytes,
+            live_bytes: stats.pages.live_pages * stats.page_bytes,
+        }))
     }
 
     fn close(self) -> Result<(), Failure> {

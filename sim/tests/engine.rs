@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use llmdb_base::plant::Bug;
-use llmdb_sim::{Config, EngineSubject, Violation, run_faults, run_full_disk, run_seed, run_states};
+use llmdb_sim::{
+    Config, EngineSubject, Violation, run_deceits, run_faults, run_full_disk, run_seed, run_states,
+};
 
 fn sound() -> Arc<EngineSubject> {
     Arc::new(EngineSubject::default())
@@ -55,6 +57,17 @@ fn the_engine_survives_a_full_disk() {
 fn the_engine_never_shows_what_a_lying_disk_made_up() {
     let config = Config { disk_lies: true, states_wanted: 3_000, ..Config::default() }.from_env();
     run_states(&sound(), &config).unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[test]
+fn the_engine_survives_writes_that_are_lost_and_blocks_at_the_wrong_place() {
+    let config = Config { step_count: 15, fault_runs_max: 400, ..Config::default() }.from_env();
+    for seed in config.seed..config.seed + 4 {
+        let report = run_deceits(&sound(), &config, seed);
+        let report = report.unwrap_or_else(|violation| panic!("{violation}"));
+        println!("seed {seed}: {} deceits, {} reported", report.damaged_count, report.reported_count);
+        assert!(report.reported_count > 0);
+    }
 }
 
 /// The first violation that the driver finds, and how many states it took.

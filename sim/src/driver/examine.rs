@@ -91,9 +91,12 @@ impl<S: Subject> Run<S> {
         let mut session = self.recover(&left.disk, "I1")?;
         let found = self.compare(&mut session, left)?;
         session.check().map_err(|failure| Finding::new("I3", failure.to_string()))?;
+        if let Some(footprint) = session.footprint().map_err(|failure| super::unplanned(&failure))? {
+            left.oracle.check_footprint(&footprint).map_err(|what| Finding::new("I9", what))?;
+        }
         let state = left.oracle.state(found);
         if left.by_power && left.depth < self.config.depth_max && chooser.percent(self.config.nest_percent) {
-            let base = Oracle::new(state.clone(), left.oracle.txid(found));
+            let base = left.oracle.found(found);
             self.cut_short(&before, base, left.depth + 1, chooser)?;
         }
         if chooser.percent(self.config.follow_percent) {

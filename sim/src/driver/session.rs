@@ -8,7 +8,7 @@ use std::{
 
 use llmdb_vfs::crash::CrashVfs;
 
-use crate::{Digest, Durability, End, Failure, Oracle, Step, Store, Subject, Transaction};
+use crate::{Digest, Durability, End, Failure, Footprint, Oracle, Step, Store, Subject, Transaction};
 
 use super::{Finding, lock, unplanned};
 
@@ -74,6 +74,7 @@ impl<S: Subject> Session<S> {
 
     /// Runs a transaction. The oracle learns of a commit before the store does: it may be found from then on.
     pub(super) fn transact(&mut self, transaction: &Transaction, oracle: &Mutex<Oracle>) -> Result<(), Stop> {
+        lock(oracle).note_transaction(transaction);
         let End::Commit(durability) = transaction.end else {
             self.store.transact(transaction)?;
             return self.compare_newest(oracle);
@@ -82,6 +83,11 @@ impl<S: Subject> Session<S> {
         next.apply(&transaction.changes);
         lock(oracle).submit(next);
         let result = self.store.transact(transaction);
+        if result.is_ok()
+            && let Some(footprint) = self.footprint()?
+        {
+            lock(oracle).note_footprint(&footprint, self.snapshots.len());
+        }
         let mut oracle = lock(oracle);
         match result {
             Ok(commit) => {
@@ -130,6 +136,11 @@ impl<S: Subject> Session<S> {
     /// Has the store check its structure.
     pub(super) fn check(&mut self) -> Result<(), Failure> {
         self.store.check()
+    }
+
+    /// What the store takes, if it can say.
+    pub(super) fn footprint(&mut self) -> Result<Option<Footprint>, Failure> {
+        self.store.footprint()
     }
 
     pub(super) fn close(self) -> Result<(), Failure> {
