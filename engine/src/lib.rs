@@ -16,6 +16,7 @@ mod error;
 mod gate;
 mod open;
 mod options;
+mod overlay;
 mod probe;
 pub mod record;
 mod recovery;

@@ -15,7 +15,7 @@ use llmdb_wal::{LogOptions, Replay, TailPolicy};
 
 use crate::{
     Background, Error, LogTail, Options, RecoveryReport, Result, Sharing, StartFrom, background::Workers,
-    commit::Unpublished, engine::Shared, gate::Gate, recovery, share,
+    commit::Unpublished, engine::Shared, gate::Gate, overlay, recovery, share,
 };
 
 /// Where a store keeps its files.
@@ -52,10 +52,11 @@ pub(crate) fn open(vfs: Arc<dyn Vfs>, path: &Path, options: Options) -> Result<(
             "going back to the older checkpoint cannot be shared: open the store exclusively".into(),
         ));
     }
-    if options.sharing == Sharing::Shared
-        && let Some(opened) = share::open(&vfs, &places, &options)?
-    {
-        return Ok(opened);
+    if options.sharing == Sharing::Shared {
+        return match share::open(&vfs, &places, &options)? {
+            Some(opened) => Ok(opened),
+            None => overlay::open(vfs, &places, options),
+        };
     }
     let lock = take_lock(&*vfs, &places, options.read_only)?;
     let fresh = !exists(&*vfs, path)?;

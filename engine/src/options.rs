@@ -65,7 +65,8 @@ pub enum Sharing {
     /// Other processes, to read and to write, on this machine or in containers that share the file. One writes at a
     /// time; the others see what it publishes. While no other process is there it costs next to nothing; with others,
     /// commits write their pages to the file at once. Needs Linux, a local filesystem, and the right to write in the
-    /// folder also for those who only read.
+    /// folder also for those who only read; on a medium that nobody can write, they read without, and what was not
+    /// closed is recovered in memory.
     Shared,
 }
 

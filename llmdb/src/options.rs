@@ -33,7 +33,8 @@ impl Options {
     }
 
     /// Whether the database is opened for reading only. Default: no. Several processes can read at once. A
-    /// database that was not closed must be opened once for writing first, which recovers it.
+    /// database that was not closed must be opened once for writing first, which recovers it; on a medium that cannot
+    /// be written, [`Sharing::Shared`] recovers it in memory.
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.0.read_only = read_only;
         self

@@ -98,7 +98,14 @@ pub(super) enum Access {
 
 pub(super) fn open(folder: &Folder, name: Name, access: Access) -> LogResult<Media> {
     let (Name::Segment(index) | Name::Spare(index)) = name;
-    Media::new(folder.open(name, Create::Never, access == Access::Sync)?, index)
+    let opened = match folder.open(name, Create::Never, access == Access::Sync) {
+        // What lies on a medium that cannot be written is as durable as it will ever be.
+        Err(LogError::Io { source, .. }) if source.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {
+            folder.open(name, Create::Never, false)
+        }
+        opened => opened,
+    };
+    Media::new(opened?, index)
 }
 
 const _: () = assert!(SEGMENT_HEADER_LEN == BLOCK_SIZE as u64);
