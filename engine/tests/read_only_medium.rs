@@ -1,5 +1,10 @@
 //! A store on a medium that nobody can write: it is read, also if it was not closed, and nothing is touched.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking, and its numbers are small"
+)]
 mod common;
 
 use std::{io, path::Path, sync::Arc};

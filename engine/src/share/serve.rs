@@ -102,6 +102,10 @@ impl Shared {
         let Some((company, _)) = self.company().filter(|(_, commons)| commons.holds_turn()) else {
             return Ok(NEVER_US);
         };
+        if !company.is_private() {
+            // Whoever stored there that pages are private keeps others out for nothing.
+            company.show_pages();
+        }
         if company.is_private() {
             if company.has_company()? {
                 self.show_pages()?;

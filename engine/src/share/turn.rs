@@ -81,6 +81,8 @@ impl Company {
     /// From here on the turn is ours, and what the last one left no longer describes the store.
     fn begin_turn(&self) {
         self.store(layout::TURN_CLEAN, 0);
+        // The record that was left must not come back to life by one word that a stranger stores.
+        self.store(layout::TURN_LEN, 0);
         self.store(layout::TURN_HOLDER, self.process as u64 + 1);
         let now = self.now_us();
         self.began_us.store(now, Release);
