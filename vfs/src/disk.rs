@@ -61,6 +61,11 @@ pub trait Vfs: Send + Sync + fmt::Debug {
     /// A clock that never goes back, in microseconds since some fixed moment.
     fn monotonic_us(&self) -> u64;
 
+    /// As [`Vfs::now`], give or take some milliseconds, where that is cheaper: for noting when something began.
+    fn coarse_now(&self) -> Timestamp {
+        self.now()
+    }
+
     /// A random number, fit for identifying a store (not for cryptography).
     fn random_u64(&self) -> u64;
 }

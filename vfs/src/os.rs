@@ -173,6 +173,12 @@ impl Vfs for OsVfs {
         u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
     }
 
+    #[cfg(target_os = "linux")]
+    fn coarse_now(&self) -> Timestamp {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+        Timestamp::new(time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1_000))
+    }
+
     fn random_u64(&self) -> u64 {
         // The keys of the standard hasher come from the operating system, once per thread, and differ from hasher
         // to hasher. The process id keeps a forked child apart.
