@@ -14,20 +14,30 @@ use crate::{
 const GROWTH_PAGES_MIN: u64 = 64;
 /// Most growth of the file: 16 MiB.
 const GROWTH_PAGES_MAX: u64 = 4096;
-/// The file grows by this part of itself.
-const GROWTH_PART: u64 = 16;
+/// The file grows by this part of itself: what steady churn may waste is counted in percent.
+const GROWTH_PART: u64 = 64;
 /// Bound of the list of warm pages; those beyond are found in the map.
 const WARM_MAX: usize = 1 << 16;
+/// So many pages of the map are searched for the shortest gap: 1 GiB of file, a few microseconds.
+const BEST_FIT_PAGES: u64 = 1 << 18;
+/// After a run, so many single pages leave its gaps alone.
+const RUN_AGE: u32 = 1 << 12;
+/// Lone pages are searched for again when this part of the number of words has been freed.
+const LONE_PART: u64 = 16;
 /// Words with at least 2^5, 2^4, ... 2^0 free pages are told apart.
 const DENSITIES: [u32; 6] = [32, 16, 8, 4, 2, 1];
 
 /// Chooses pages. Free ones are those that [`Space`] calls free; what is kept here only says where to look first.
 ///
-/// Single pages come from three places, in this order:
+/// Single pages come from four places, in this order:
 /// 1. warm pages: freed lately and still in private memory, where a store costs no page fault;
-/// 2. next fit over the map, which passes by words with few free pages as long as there are enough others, so
+/// 2. lone pages between used ones, if runs are being taken, which need the longer gaps;
+/// 3. next fit over the map, which passes by words with few free pages as long as there are enough others, so
 ///    that what a checkpoint writes lies side by side;
-/// 3. growth of the file.
+/// 4. growth of the file.
+///
+/// Runs take the shortest gap that holds them. While the file is longer than it has to be there is a ceiling, and pages below it come first, so that the end
+/// of the file becomes free and can be cut off.
 #[derive(Debug, Default)]
 pub(crate) struct Allocator {
     warm: Vec<u64>,
@@ -40,8 +50,37 @@ pub(crate) struct Allocator {
     census: [u64; DENSITIES.len()],
     /// Where the search for consecutive pages begins.
     run_from: u64,
-    /// Length of the shortest run that was searched for in vain, and the pages freed since.
-    run_missed: Option<(u64, u64)>,
+    /// Single pages to be taken yet before runs are a thing of the past.
+    run_age: u32,
+    /// Word where the search for lone pages goes on.
+    lone_word: u64,
+    lone_missed: Missed,
+    /// What was searched for in vain below the ceiling, and anywhere.
+    low_missed: Missed,
+    run_missed: Missed,
+    /// Pages below this one come first. Gone when there is none left.
+    ceiling: Option<u64>,
+}
+
+/// Length of the shortest run that was searched for in vain, and the pages freed since.
+#[derive(Clone, Copy, Debug, Default)]
+struct Missed(Option<(u64, u64)>);
+
+impl Missed {
+    /// Whether a search for `count` pages must be in vain again.
+    fn is_known(self, count: u64) -> bool {
+        self.0.is_some_and(|(missed, freed)| count >= missed && freed < missed)
+    }
+
+    fn note(&mut self, count: u64) {
+        self.0 = Some((count, 0));
+    }
+
+    fn note_freed(&mut self, count: u64) {
+        if let Some((_, freed)) = &mut self.0 {
+            *freed += count;
+        }
+    }
 }
 
 impl Allocator {
@@ -56,7 +95,7 @@ impl Allocator {
                 return Ok(Pgno::new(pgno));
             }
         }
-        self.next_fit(space).map(Pgno::new).ok_or_else(|| no_space(1))
+        self.next_lone(space).or_else(|| self.next_fit(space)).map(Pgno::new).ok_or_else(|| no_space(1))
     }
 
     /// `count` consecutive free pages inside a region.
@@ -69,6 +108,7 @@ impl Allocator {
             return Err(no_space(count));
         }
         self.make_room(space, store, count, reserve)?;
+        self.run_age = RUN_AGE;
         if let Some(first) = self.find_run(space, count, region_pages) {
             return Ok(PageRange::new(first, count));
         }
@@ -78,19 +118,36 @@ impl Allocator {
 
     /// Pages have become free.
     pub fn give(&mut self, space: &Space, range: PageRange) {
-        if let Some((_, freed)) = &mut self.run_missed {
-            *freed += range.count();
-        }
-        for pgno in range.pages().filter(|pgno| space.is_private(*pgno)) {
-            if self.warm.len() < WARM_MAX {
-                self.warm.push(pgno);
-            }
+        self.lone_missed.note_freed(range.count());
+        self.low_missed.note_freed(range.count());
+        self.run_missed.note_freed(range.count());
+        let ceiling = self.ceiling.unwrap_or(u64::MAX);
+        // A gap that may hold a run again is not given away page by page.
+        let pgno = range.first();
+        if range.count() == 1 && pgno < ceiling && space.is_private(pgno) && self.warm.len() < WARM_MAX {
+            self.warm.push(pgno);
         }
     }
 
     /// The private memory of free pages has been given back.
     pub fn forget_warm(&mut self) {
         self.warm = Vec::new();
+    }
+
+    /// Pages below `ceiling` come first from now on, as long as there are any; all alike if there is none.
+    pub fn set_ceiling(&mut self, ceiling: Option<u64>) {
+        self.ceiling = ceiling;
+        self.low_missed = Missed::default();
+        if let Some(ceiling) = ceiling {
+            self.warm.retain(|pgno| *pgno < ceiling);
+        }
+    }
+
+    /// Whether `count` consecutive pages are free below the ceiling. The next run of that length is taken there.
+    pub fn has_low_run(&mut self, space: &Space, count: u64, region_pages: u64) -> bool {
+        let Some(first) = self.find_low_run(space, count, region_pages) else { return false };
+        self.run_from = first;
+        true
     }
 
     /// Grows the file if it would be left with fewer than `reserve` free pages, or if free pages are so rare that
@@ -108,9 +165,20 @@ impl Allocator {
         }
     }
 
-    /// The next free page of the map, by passes over all its words.
+    /// The next free page of the map: below the ceiling if there is one, else anywhere.
     fn next_fit(&mut self, space: &Space) -> Option<u64> {
         let word_count = space.word_count();
+        if let Some(ceiling) = self.ceiling {
+            match self.next_fit_in(space, word_count.min(ceiling / 64)) {
+                None => self.ceiling = None,
+                found => return found,
+            }
+        }
+        self.next_fit_in(space, word_count)
+    }
+
+    /// The next free page of the first `word_count` words, by passes over all of them.
+    fn next_fit_in(&mut self, space: &Space, word_count: u64) -> Option<u64> {
         // A pass counts what the next one finds; so the third one finds something, if there is anything.
         for _ in 0..3 * word_count + 1 {
             if self.word >= word_count {
@@ -146,20 +214,75 @@ impl Allocator {
     /// First-fit from where the last search ended. Gives up at once while nothing can have changed since the
     /// last search in vain.
     fn find_run(&mut self, space: &Space, count: u64, region_pages: u64) -> Option<u64> {
-        if self.run_missed.is_some_and(|(missed, freed)| count >= missed && freed < missed) {
+        if let Some(first) = self.find_low_run(space, count, region_pages) {
+            return Some(first);
+        }
+        if self.run_missed.is_known(count) {
             return None;
         }
-        let end = space.file_pages();
-        let from = self.run_from.min(end);
-        let found = [(from, end), (0, end)].into_iter().find_map(|(from, end)| {
-            let mut runs = runs_of_ones(from, end, |index| space.free_word(index));
-            runs.find_map(|run| fit(run.first(), run.end(), count, region_pages))
-        });
-        match found {
-            Some(first) => self.run_from = first + count,
-            None => self.run_missed = Some((count, 0)),
+        let found = self.find_run_below(space, space.file_pages(), count, region_pages);
+        if found.is_none() {
+            self.run_missed.note(count);
         }
         found
+    }
+
+    fn find_low_run(&mut self, space: &Space, count: u64, region_pages: u64) -> Option<u64> {
+        let ceiling = self.ceiling.filter(|_| !self.low_missed.is_known(count))?;
+        let found = self.find_run_below(space, ceiling.min(space.file_pages()), count, region_pages);
+        if found.is_none() {
+            self.low_missed.note(count);
+        }
+        found
+    }
+
+    /// The shortest gap that holds the run, so that long gaps stay long; of a large file, the shortest in a window.
+    fn find_run_below(&mut self, space: &Space, end: u64, count: u64, region_pages: u64) -> Option<u64> {
+        let from = self.run_from.min(end);
+        let mut best: Option<(u64, u64)> = None;
+        let gaps = [(from, end), (0, from)]
+            .into_iter()
+            .flat_map(|(from, end)| runs_of_ones(from, end, |index| space.free_word(index)));
+        for gap in gaps {
+            // What has been searched: forward from `from`, then from the beginning.
+            let searched = if gap.first() >= from { gap.first() - from } else { end - from + gap.first() };
+            if best.is_some() && searched > BEST_FIT_PAGES {
+                break;
+            }
+            let Some(first) = fit(gap.first(), gap.end(), count, region_pages) else { continue };
+            if best.is_none_or(|(len, _)| gap.count() < len) {
+                best = Some((gap.count(), first));
+            }
+            if gap.count() == count {
+                break;
+            }
+        }
+        let (_, first) = best?;
+        self.run_from = if end > BEST_FIT_PAGES { first + count } else { 0 };
+        Some(first)
+    }
+
+    /// A free page between two that are not free. They are looked for while runs need the longer gaps.
+    fn next_lone(&mut self, space: &Space) -> Option<u64> {
+        if self.run_age == 0 {
+            return None;
+        }
+        self.run_age -= 1;
+        let word_count = self.ceiling.map_or(u64::MAX, |ceiling| ceiling / 64).min(space.word_count());
+        if self.lone_missed.is_known(1 + word_count / LONE_PART) {
+            return None;
+        }
+        for _ in 0..=word_count {
+            self.lone_word = if self.lone_word < word_count { self.lone_word } else { 0 };
+            let free = space.free_word(self.lone_word);
+            let lone = free & !(free << 1) & !(free >> 1);
+            if lone != 0 {
+                return Some(self.lone_word * 64 + u64::from(lone.trailing_zeros()));
+            }
+            self.lone_word += 1;
+        }
+        self.lone_missed.note(1 + word_count / LONE_PART);
+        None
     }
 }
 

@@ -87,11 +87,14 @@ impl Pager {
         let tip = *txn.root();
         let (map_root, map_levels) = (map.root(), map.index_levels());
         txn.writer_mut().set_map(map);
+        txn.writer_mut().checkpointed = llmdb_base::WritePages::epoch(&txn);
+        self.counters.begin_checkpoint();
         // In one step, as far as the writer can tell: the root is retained, the tip, and its dirty pages are ours.
         retain(llmdb_base::WritePages::epoch(&txn));
         let mut root = txn.seal(tip.state());
         let pages = self.space.take_dirty();
         self.give_idle_memory_back(&mut txn);
+        self.aim_low(&mut txn);
         root.page_count = self.space.live_end().max(FILE_PAGES_MIN);
         drop(txn);
         if self.published.epoch() == tip.epoch {
@@ -192,7 +195,8 @@ impl Checkpoint {
         self.write_generation()?;
         let pages = std::mem::take(&mut self.pages);
         self.pager.discard_written(&pages);
-        Counters::add(&self.pager.counters.checkpoints, 1);
+        self.pager.counters.finish_checkpoint();
+        self.pager.recount_settling();
         Ok(())
     }
 
@@ -212,7 +216,7 @@ impl Checkpoint {
         self.write_generation()?;
         self.pager.discard_written(&self.pages);
         let pager = Arc::clone(&self.pager);
-        Counters::add(&pager.counters.checkpoints, 1);
+        pager.counters.finish_checkpoint();
         drop(self);
         pager.cut_free_end()
     }

@@ -12,6 +12,7 @@
 mod allocator;
 mod checkpoint;
 mod durable;
+mod holders;
 mod lost;
 mod map;
 mod meta;
@@ -41,11 +42,13 @@ mod writer;
 mod loom_tests;
 
 pub use checkpoint::{Checkpoint, Progress};
+pub use holders::{Holder, RestingGuard};
 pub use meta::{FORMAT_VERSION, MetaReport, SlotReport, SlotState};
 pub use open::OpenError;
 pub use options::{Access, PagerOptions, Pick, Visible};
 pub use pager::Pager;
 pub use read::ReadGuard;
+pub use readers::{Note, READER_NAME_LEN};
 pub use roots::{ROOTS_LEN, RootRecord, RootState};
 pub use run::run_page_count;
 pub use share::Commons;

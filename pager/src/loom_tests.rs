@@ -12,7 +12,7 @@ use llmdb_base::{
 };
 
 use crate::{
-    readers::ReaderTable,
+    readers::{Note, ReaderTable},
     retention::{Verdict, verdict},
     roots::EpochCell,
     share::{ring::Ring, slots::Slots},
@@ -27,6 +27,11 @@ trait Common: Send + Sync + 'static {
     fn scan(&self, held: &mut Vec<Epoch>);
     /// Holds the published root while `read` reads it. `reader` counts from 0.
     fn hold(&self, reader: usize, read: impl FnOnce([u64; 2]));
+    /// The same under a lease: the reader rests before each look, is told whether it still holds the root, and says
+    /// whether it looks again.
+    fn hold_leased(&self, reader: usize, read: impl FnMut([u64; 2], bool) -> bool);
+    /// Ends the leases of all that rest on the root of `epoch`.
+    fn end_leases(&self, epoch: Epoch);
 }
 
 struct Shared<C> {
@@ -55,14 +60,29 @@ impl Common for Table {
     }
 
     fn hold(&self, _reader: usize, read: impl FnOnce([u64; 2])) {
-        let (slot, root) = self.readers.enter(&self.cell);
+        let (slot, root) = self.readers.enter(&self.cell, Note::default());
         read(root);
         self.readers.leave(slot);
+    }
+
+    fn hold_leased(&self, _reader: usize, mut read: impl FnMut([u64; 2], bool) -> bool) {
+        let (slot, root) = self.readers.enter(&self.cell, Note::default());
+        let mut goes_on = true;
+        while goes_on {
+            self.readers.rest(slot, Epoch::new(root[0]));
+            goes_on = read(root, self.readers.wake(slot, Epoch::new(root[0])));
+        }
+        self.readers.leave(slot);
+    }
+
+    fn end_leases(&self, epoch: Epoch) {
+        let leases = self.readers.list().into_iter().filter(|(_, entry)| entry.epoch == epoch);
+        leases.for_each(|(slot, _)| drop(self.readers.end(slot, epoch)));
     }
 }
 
 const PLACE_WORDS: usize = 4;
-const SLOT_WORDS: usize = 2;
+const SLOT_WORDS: usize = 4;
 
 /// The words that processes share: a ring of two places, and two slots.
 struct Area {
@@ -108,6 +128,23 @@ impl Common for Area {
         read(self.slots().hold_current(slot, &self.ring()).unwrap());
         self.slots().leave(slot);
     }
+
+    fn hold_leased(&self, reader: usize, mut read: impl FnMut([u64; 2], bool) -> bool) {
+        let slot = self.slots().claim(reader as u64 + 1, reader).unwrap();
+        let root = self.slots().hold_current(slot, &self.ring()).unwrap();
+        let mut goes_on = true;
+        while goes_on {
+            self.slots().rest(slot, Epoch::new(root[0]));
+            goes_on = read(root, self.slots().wake(slot, Epoch::new(root[0])));
+        }
+        self.slots().leave(slot);
+    }
+
+    fn end_leases(&self, epoch: Epoch) {
+        for slot in 0..2 {
+            self.slots().end_lease(slot, epoch);
+        }
+    }
 }
 
 fn read<C: Common>(shared: &Shared<C>, reader: usize) {
@@ -144,6 +181,61 @@ fn write<C: Common>(shared: &Shared<C>, commits: u64, look: bool) {
         published = Epoch::new(epoch);
         shared.common.publish([epoch, page as u64]);
     }
+}
+
+/// Reads as one whose lease may be ended. `obey` says whether it then stops.
+fn read_leased<C: Common>(shared: &Shared<C>, obey: bool) {
+    let mut looks = 0;
+    shared.common.hold_leased(0, |[epoch, page], is_held| {
+        if !is_held && obey {
+            return false;
+        }
+        let page = &shared.pages[usize::try_from(page).unwrap()];
+        assert_eq!(page.load(Relaxed), epoch, "a page was used again while a reader held its root");
+        looks += 1;
+        is_held && looks < 2
+    });
+}
+
+/// One reader under a lease, and a writer that ends it after a commit.
+fn lease_model<C: Common>(obey: bool) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.check(move || {
+        let shared =
+            Arc::new(Shared::<C> { common: C::new(), pages: [AtomicU64::new(1), AtomicU64::new(0)] });
+        let reader = thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || read_leased(&shared, obey)
+        });
+        write(&shared, 1, true);
+        shared.common.end_leases(Epoch::new(1));
+        // The page of the first state is free now, if nobody holds it.
+        let mut held = Vec::new();
+        shared.common.scan(&mut held);
+        if held.iter().all(|epoch| *epoch != Epoch::new(1)) {
+            shared.pages[0].store(9, Relaxed);
+        }
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn an_ended_lease_is_noticed_before_its_pages_are_looked_at() {
+    lease_model::<Table>(true);
+    lease_model::<Area>(true);
+}
+
+#[test]
+#[should_panic(expected = "used again while a reader held its root")]
+fn the_model_notices_a_reader_that_goes_on_after_its_lease() {
+    lease_model::<Table>(false);
+}
+
+#[test]
+#[should_panic(expected = "used again while a reader held its root")]
+fn and_one_in_the_shared_area() {
+    lease_model::<Area>(false);
 }
 
 fn model<C: Common>(readers: usize, commits: u64, look: bool) {

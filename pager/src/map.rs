@@ -83,6 +83,26 @@ impl MapPages {
         self.levels.iter().flatten().flatten().count() as u64
     }
 
+    /// Level and index of the pages at `pgno` or behind it.
+    pub fn pages_from(&self, pgno: u64) -> Vec<(usize, usize)> {
+        let pages = self.levels.iter().enumerate().flat_map(|(level, pages)| {
+            pages.iter().enumerate().map(move |(index, page)| (level, index, page))
+        });
+        let far = pages.filter(|(.., page)| page.is_some_and(|page| page.pgno.get() >= pgno));
+        far.map(|(level, index, _)| (level, index)).collect()
+    }
+
+    /// The first piece that is stored below a page of the map.
+    pub fn first_piece(&self, level: usize, index: usize) -> Option<u64> {
+        match level {
+            0 => Some(index as u64),
+            _ => {
+                let below = self.children(level, index).iter().position(Option::is_some)?;
+                self.first_piece(level - 1, index * FAN_OUT + below)
+            }
+        }
+    }
+
     /// The entries of an index page: its children on the level below.
     pub fn children(&self, level: usize, index: usize) -> &[Option<MapPage>] {
         let below = &self.levels[level - 1];

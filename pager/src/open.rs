@@ -23,7 +23,7 @@ use crate::{
     options::{Access, PagerOptions, Pick},
     pager::{Pager, Parts, first_root},
     range::PageRange,
-    retention::{Batch, Freed},
+    retention::{Batch, Freed, Retention},
     space::Space,
     store::Store,
     view::View,
@@ -98,6 +98,7 @@ impl Pager {
             options,
             root,
             writer: WriterSlot::Idle(Box::new(writer)),
+            retention: Retention::default(),
             durable: Some(Durable::new(Generations { newest, older: Some(older) })),
             meta_report,
             map_damage: None,
@@ -110,7 +111,8 @@ impl Pager {
     /// to the caller. Opened for writing, the file may grow to hold the reserve.
     ///
     /// # Errors
-    /// See [`OpenError`]. Nothing was written, except with [`Pick::Older`].
+    /// See [`OpenError`]. Nothing was written, except with [`Pick::Older`], and meta pages of a generation that a crash
+    /// left half overwritten.
     pub fn open(
         vfs: &dyn Vfs,
         file: Arc<dyn File>,
@@ -143,13 +145,17 @@ impl Pager {
         let newest_epoch = epochs.fold(chosen.newest.root.epoch, Epoch::max);
         let skipped = EPOCHS_SKIPPED + vfs.random_u64() % EPOCHS_SKIPPED;
         let last_epoch = Epoch::new(newest_epoch.get() + skipped);
-        let (writer, map_damage) = writer(access, last_epoch, loaded, &space, &chosen)?;
+        let mut retention = Retention::default();
+        let (writer, map_damage) = writer(access, last_epoch, loaded, &space, &chosen, &mut retention)?;
         let durable = match (pick, access) {
             (Pick::Older, Access::ReadWrite | Access::Rebuild) => {
                 give_up(&*file, &found.newest, chosen.newest)?
             }
             _ => chosen,
         };
+        if matches!(access, Access::ReadWrite | Access::Rebuild) {
+            replace_stale(&*file, &durable, &meta_report)?;
+        }
         if matches!(writer, WriterSlot::Idle(_)) && space.free_pages() < options.reserve_pages {
             // A full disk must not keep the store from being opened, least of all by those who want to delete.
             drop(grow(&space, &store, options.reserve_pages));
@@ -160,6 +166,7 @@ impl Pager {
             options,
             root: chosen.newest.root,
             writer,
+            retention,
             durable: Some(Durable::new(durable)),
             meta_report,
             map_damage,
@@ -182,10 +189,10 @@ impl Pager {
         self.space.clear_live();
         FIXED_PAGES.into_iter().for_each(|pgno| self.space.take(PageRange::one(pgno)));
         ranges.iter().for_each(|range| self.space.take(*range));
-        let mut writer = Writer::new(unknown.last_epoch, MapPages::new(self.space.file_pages(), 0));
+        let writer = Writer::new(unknown.last_epoch, MapPages::new(self.space.file_pages(), 0));
         if let Some((older, image)) = &unknown.older {
             let freed = self.published().epoch;
-            hold_older(&mut writer, &self.space, *older, freed, image);
+            hold_older(&mut lock(&self.retention), &self.space, *older, freed, image);
         }
         *slot = WriterSlot::Idle(Box::new(writer));
         Ok(())
@@ -260,6 +267,20 @@ fn give_up(file: &dyn File, newest: &Meta, kept: Meta) -> PageResult<Generations
     Ok(Generations { newest: again, older: Some(kept) })
 }
 
+/// Writes over meta pages of a generation before the older one: a crash came between the copies of the newest. Its
+/// pages are about to be used again, and it must not come back as the older one should the only copy of the newest rot.
+fn replace_stale(file: &dyn File, known: &Generations, report: &MetaReport) -> PageResult<()> {
+    for slot in report.damaged() {
+        let is_stale = read_meta(file, slot.pgno).is_ok_and(|meta| meta.store == known.newest.store);
+        let right = [Some(known.newest), known.older].into_iter().flatten();
+        let right = right.filter(|meta| meta.slots().contains(&slot.pgno)).max_by_key(|meta| meta.generation);
+        if let Some(meta) = right.filter(|_| is_stale) {
+            write_meta(file, &meta, slot.pgno)?;
+        }
+    }
+    Ok(())
+}
+
 /// Checks that the file is long enough; returns its length in pages.
 fn check_length(file: &dyn File, chosen: &Generations) -> Result<u64, OpenError> {
     let file_bytes =
@@ -279,6 +300,7 @@ fn writer(
     loaded: Loaded,
     space: &Space,
     chosen: &Generations,
+    retention: &mut Retention,
 ) -> Result<(WriterSlot, Option<Corruption>), OpenError> {
     let Loaded { map, older, damage } = loaded;
     let slot = match (access, map) {
@@ -291,11 +313,11 @@ fn writer(
             return Err(OpenError::Corruption(damage.expect("looked at in the line above")));
         }
         (Access::ReadWrite | Access::Scratch, Some(map)) => {
-            let mut writer = Writer::new(last_epoch, map);
+            let writer = Writer::new(last_epoch, map);
             if let Some((older, image)) = older {
                 // The other generation may be the newer one, in a scratch.
                 let freed = chosen.newest.root.epoch.max(older.next());
-                hold_older(&mut writer, space, older, freed, &image);
+                hold_older(retention, space, older, freed, &image);
             }
             WriterSlot::Idle(Box::new(writer))
         }
@@ -304,13 +326,13 @@ fn writer(
 }
 
 /// Holds the pages that only the older generation uses: born nobody knows when, freed by the newest one.
-fn hold_older(writer: &mut Writer, space: &Space, older: Epoch, freed: Epoch, image: &[PageRange]) {
+fn hold_older(retention: &mut Retention, space: &Space, older: Epoch, freed: Epoch, image: &[PageRange]) {
     let mut batch = Batch::new(freed);
     for range in image.iter().flat_map(|range| space.free_part(*range)) {
         space.hold_free(range);
         batch.pages.push(Freed { range, born: Epoch::new(0) });
     }
-    writer.retention.park(older, batch);
+    retention.park(older, batch);
 }
 
 impl From<PageError> for OpenError {

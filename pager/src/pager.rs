@@ -2,7 +2,10 @@
 
 use std::{
     fmt, mem,
-    sync::{Arc, OnceLock, atomic::AtomicBool},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use llmdb_base::{
@@ -21,7 +24,8 @@ use crate::{
     options::{PagerOptions, Visible},
     range::{PageRange, runs_of_ones},
     read::{Held, ReadGuard},
-    readers::ReaderTable,
+    readers::{Note, ReaderTable},
+    retention::Retention,
     roots::{ROOTS_LEN, RootCell, RootRecord, RootState},
     share::Commons,
     space::Space,
@@ -54,11 +58,15 @@ pub struct Pager {
     /// Set while other processes may have the store open too: then roots are published, and readers stand, there.
     pub(crate) commons: OnceLock<Commons>,
     pub(crate) writer: Mutex<WriterSlot>,
+    /// What was freed and cannot be used yet. Only the writer changes it.
+    pub(crate) retention: Mutex<Retention>,
     /// `None` without a file.
     pub(crate) durable: Option<Mutex<Durable>>,
     /// Pages that an abandoned checkpoint did not write.
     pub(crate) given_back: Mutex<Vec<PageRange>>,
     pub(crate) checkpoint_is_open: AtomicBool,
+    /// Pages below this one are to be taken first; 0 if nobody has asked for that.
+    pub(crate) goal: AtomicU64,
     pub(crate) poison: OnceLock<String>,
     pub(crate) losses: Losses,
     pub(crate) meta_report: MetaReport,
@@ -73,6 +81,7 @@ pub(crate) struct Parts {
     pub options: PagerOptions,
     pub root: RootRecord,
     pub writer: WriterSlot,
+    pub retention: Retention,
     pub durable: Option<Durable>,
     pub meta_report: MetaReport,
     pub map_damage: Option<Corruption>,
@@ -80,7 +89,8 @@ pub(crate) struct Parts {
 
 impl Pager {
     pub(crate) fn assemble(parts: Parts) -> Arc<Self> {
-        let Parts { store, space, options, root, writer, durable, meta_report, map_damage } = parts;
+        let Parts { store, space, options, root, writer, retention, durable, meta_report, map_damage } =
+            parts;
         let known_damage = OnceLock::new();
         if let Some(damage) = map_damage {
             known_damage.get_or_init(|| damage);
@@ -95,9 +105,11 @@ impl Pager {
             readers: ReaderTable::new(),
             commons: OnceLock::new(),
             writer: Mutex::new(writer),
+            retention: Mutex::new(retention),
             durable: durable.map(Mutex::new),
             given_back: Mutex::new(Vec::new()),
             checkpoint_is_open: AtomicBool::new(false),
+            goal: AtomicU64::new(0),
             poison: OnceLock::new(),
             losses: Losses::new(),
             meta_report,
@@ -125,6 +137,7 @@ impl Pager {
             options,
             root,
             writer: WriterSlot::Idle(Box::new(writer)),
+            retention: Retention::default(),
             durable: None,
             meta_report: MetaReport { slots },
             map_damage: None,
@@ -186,10 +199,18 @@ impl Pager {
     /// Only if processes share the store: an I/O error if every slot for readers is taken, corruption if somebody
     /// else has written to the shared area.
     pub fn try_begin_read(self: &Arc<Self>, visible: Visible) -> PageResult<ReadGuard> {
-        let Some(commons) = self.commons.get() else { return Ok(self.begin_read(visible)) };
+        self.try_begin_read_as(visible, Note::default())
+    }
+
+    /// As [`Pager::try_begin_read`], by a reader that says who it is.
+    ///
+    /// # Errors
+    /// As [`Pager::try_begin_read`].
+    pub fn try_begin_read_as(self: &Arc<Self>, visible: Visible, note: Note) -> PageResult<ReadGuard> {
+        let Some(commons) = self.commons.get() else { return Ok(self.begin_here(visible, note)) };
         let (slot, root) = match visible {
-            Visible::Tip if commons.holds_turn() => commons.enter_tip(&self.tip)?,
-            _ => commons.enter()?,
+            Visible::Tip if commons.holds_turn() => commons.enter_tip(&self.tip, &note)?,
+            _ => commons.enter(&note)?,
         };
         let guard = ReadGuard::new(Arc::clone(self), Held::InCommon(slot), root);
         self.reach(root.page_count)?;
@@ -202,11 +223,15 @@ impl Pager {
     /// If processes share the store.
     pub fn begin_read(self: &Arc<Self>, visible: Visible) -> ReadGuard {
         assert!(self.commons.get().is_none(), "beginning to read may fail where processes share a store");
+        self.begin_here(visible, Note::default())
+    }
+
+    fn begin_here(self: &Arc<Self>, visible: Visible, note: Note) -> ReadGuard {
         let cell = match visible {
             Visible::Published => &self.published,
             Visible::Tip => &self.tip,
         };
-        let (slot, root) = cell.enter(&self.readers);
+        let (slot, root) = cell.enter(&self.readers, note);
         ReadGuard::new(Arc::clone(self), Held::Here(slot), root)
     }
 
@@ -231,11 +256,44 @@ impl Pager {
         // An abandoned checkpoint gives its pages back before its root ceases to be retained. So either the root is
         // among these, or the pages have been given back already.
         let (published, retained) = self.retained();
+        let checkpoints = self.checkpoint_epochs();
         mem::take(&mut *lock(&self.given_back)).into_iter().for_each(|range| self.space.mark_dirty(range));
+        let mut retention = lock(&self.retention);
         if !planted(Bug::NeverReuse) {
-            writer.reclaim(&self.space, published, &retained);
+            writer.reclaim(&self.space, &mut retention, published, &retained);
         }
-        self.counters.note_holder(writer.retention.oldest());
+        self.counters.note_holder(retention.oldest());
+        self.counters.settling_pages.store(retention.settling(&checkpoints), Ordering::Relaxed);
+    }
+
+    /// Counts the pages that wait for checkpoints again, after one.
+    pub(crate) fn recount_settling(&self) {
+        let checkpoints = self.checkpoint_epochs();
+        let retention = lock(&self.retention);
+        self.counters.settling_pages.store(retention.settling(&checkpoints), Ordering::Relaxed);
+    }
+
+    /// The epochs of the durable checkpoints, and of one under way, in ascending order.
+    pub(crate) fn checkpoint_epochs(&self) -> Vec<Epoch> {
+        let mut epochs: Vec<Epoch> =
+            self.durable.iter().flat_map(|durable| lock(durable).retained().collect::<Vec<_>>()).collect();
+        epochs.sort_unstable();
+        epochs
+    }
+
+    /// Held pages that two checkpoints make free. Cost: one load.
+    pub fn settling_pages(&self) -> u64 {
+        self.counters.settling_pages.load(Ordering::Relaxed)
+    }
+
+    /// Nodes that a replay of the log would have to read. Cost: two loads.
+    pub fn replaced_pages(&self) -> u64 {
+        self.counters.replaced()
+    }
+
+    /// Pages reachable from the newest committed root, and the meta pages. Cost: one load.
+    pub fn live_pages(&self) -> u64 {
+        self.space.live_pages()
     }
 
     /// The published epoch, and the epochs of all roots that must stay whole, in ascending order.

@@ -33,7 +33,7 @@ pub struct ReadGuard {
 }
 
 /// Where the reader stands.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Held {
     /// In the table of this process.
     Here(SlotId),
@@ -50,6 +50,10 @@ impl ReadGuard {
     /// The state that it sees.
     pub fn root(&self) -> &RootRecord {
         &self.root
+    }
+
+    pub(crate) fn held(&self) -> Held {
+        self.held
     }
 
     /// The pager that it reads from.

@@ -71,6 +71,11 @@ impl Batch {
             self.pages.push(Freed { range, born });
         }
     }
+
+    /// Pages in all.
+    pub fn page_count(&self) -> u64 {
+        self.pages.iter().map(|page| page.range.count()).sum()
+    }
 }
 
 /// Freed pages that cannot be used yet.
@@ -84,6 +89,17 @@ impl Batch {
 pub(crate) struct Retention {
     pending: VecDeque<Batch>,
     parked: BTreeMap<Epoch, Parked>,
+}
+
+/// Freed pages that a root can see.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Share {
+    /// Pages that no other retained root can see.
+    pub alone_pages: u64,
+    /// Pages that others can see as well.
+    pub shared_pages: u64,
+    /// Pages that no firm root can see: they would be free if it and others were let go of.
+    pub loose_pages: u64,
 }
 
 /// Pages that wait for a root to go.
@@ -106,7 +122,7 @@ impl Retention {
     pub fn park(&mut self, root: Epoch, batch: Batch) {
         if !batch.pages.is_empty() {
             let parked = self.parked.entry(root).or_default();
-            parked.page_count += batch.pages.iter().map(|page| page.range.count()).sum::<u64>();
+            parked.page_count += batch.page_count();
             parked.batches.push(batch);
         }
     }
@@ -164,6 +180,42 @@ impl Retention {
         Self { pending: batches.into(), parked: BTreeMap::new() }
     }
 
+    /// How many of them the root of `epoch` can see.
+    pub fn pages_seen_by(&self, epoch: Epoch) -> u64 {
+        let batches = self.batches().filter(|batch| epoch < batch.freed);
+        let pages = batches.flat_map(|batch| &batch.pages).filter(|page| page.born <= epoch);
+        pages.map(|page| page.range.count()).sum()
+    }
+
+    /// Pages that wait for nothing but publication and for `checkpoints`, the roots of these, to be replaced: two
+    /// checkpoints make them free. Those that an older reader sees as well are not among them.
+    pub fn settling(&self, checkpoints: &[Epoch]) -> u64 {
+        let pending: u64 = self.pending.iter().map(Batch::page_count).sum();
+        let mut roots = checkpoints.to_vec();
+        roots.dedup();
+        let parked = roots.iter().filter_map(|root| self.parked.get(root)).map(|parked| parked.page_count);
+        pending + parked.sum::<u64>()
+    }
+
+    /// What each of `roots` keeps from being used, by the rule of [`verdict`]. `roots` ascend strictly; each says
+    /// whether it is firm. Cost: looks at every range of freed pages.
+    pub fn shares(&self, roots: &[(Epoch, bool)]) -> Vec<Share> {
+        let mut shares = vec![Share::default(); roots.len()];
+        let pages = self.batches().flat_map(|batch| batch.pages.iter().map(|page| (page, batch.freed)));
+        for (page, freed) in pages {
+            let first = roots.partition_point(|(root, _)| *root < page.born);
+            let end = roots.partition_point(|(root, _)| *root < freed).max(first);
+            let (viewers, count) = (first..end, page.range.count());
+            let is_loose = roots[viewers.clone()].iter().all(|(_, is_firm)| !is_firm);
+            let is_alone = viewers.len() == 1;
+            for share in &mut shares[viewers] {
+                *(if is_alone { &mut share.alone_pages } else { &mut share.shared_pages }) += count;
+                share.loose_pages += if is_loose { count } else { 0 };
+            }
+        }
+        shares
+    }
+
     /// The oldest root that pages are parked under, and how many.
     pub fn oldest(&self) -> Option<(Epoch, u64)> {
         self.parked.first_key_value().map(|(root, parked)| (*root, parked.page_count))
@@ -212,6 +264,28 @@ mod tests {
         assert_eq!(retention.oldest(), Some((e(7), 2)));
         assert_eq!(release(&mut retention, 10, &[e(10)]), [100]);
         assert_eq!(retention.oldest(), None);
+    }
+
+    #[test]
+    fn each_root_has_its_share() {
+        let mut retention = Retention::default();
+        for (freed, first, born) in [(9, 100, 5), (9, 200, 8), (12, 300, 9), (13, 400, 2)] {
+            let mut batch = Batch::new(e(freed));
+            batch.push(PageRange::new(first, 10), e(born));
+            retention.park(e(born), batch);
+        }
+        let shares = |roots: &[u64]| {
+            // Even roots are firm.
+            let roots: Vec<_> = roots.iter().map(|root| (e(*root), root % 2 == 0)).collect();
+            let figures = |share: Share| (share.alone_pages, share.shared_pages, share.loose_pages);
+            retention.shares(&roots).into_iter().map(figures).collect::<Vec<_>>()
+        };
+        assert_eq!(shares(&[6]), [(20, 0, 0)], "born in 5 and in 2");
+        assert_eq!(shares(&[7]), [(20, 0, 20)]);
+        assert_eq!(shares(&[6, 8]), [(0, 20, 0), (10, 20, 0)]);
+        assert_eq!(shares(&[1, 12, 13]), [(0, 0, 0), (10, 0, 0), (0, 0, 0)]);
+        assert_eq!(shares(&[9, 11, 12]), [(0, 20, 10), (0, 20, 10), (0, 10, 0)]);
+        assert_eq!(shares(&[]), []);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use llmdb_base::{
     },
 };
 
-use crate::readers::{ReaderTable, SlotId};
+use crate::readers::{Note, ReaderTable, SlotId};
 
 /// Bytes of tree roots in a state.
 pub const ROOTS_LEN: usize = 64;
@@ -166,8 +166,8 @@ impl RootCell {
     }
 
     /// Holds the state in `readers` for as long as the slot is not left.
-    pub fn enter(&self, readers: &ReaderTable) -> (SlotId, RootRecord) {
-        let (slot, words) = readers.enter(&self.0);
+    pub fn enter(&self, readers: &ReaderTable, note: Note) -> (SlotId, RootRecord) {
+        let (slot, words) = readers.enter(&self.0, note);
         (slot, RootRecord::from_words(words))
     }
 }

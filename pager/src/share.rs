@@ -24,7 +24,10 @@ use self::{
     ring::{Ring, Unreadable},
     slots::{Refused, Slots},
 };
-use crate::roots::{RootCell, RootRecord, WORD_COUNT};
+use crate::{
+    readers::{Entry, Note},
+    roots::{RootCell, RootRecord, WORD_COUNT},
+};
 
 type RootRing<'a> = Ring<'a, AtomicU64, WORD_COUNT, { layout::ROOT_WORDS }>;
 type ReaderSlots<'a> = Slots<'a, AtomicU64, { layout::READER_WORDS }>;
@@ -100,13 +103,16 @@ impl Commons {
     }
 
     /// Holds the published root.
-    pub(crate) fn enter(&self) -> PageResult<(usize, RootRecord)> {
+    pub(crate) fn enter(&self, note: &Note) -> PageResult<(usize, RootRecord)> {
         let slots = self.slots();
         let slot = self.claim()?;
         let held = slots.hold_current(slot, &self.ring()).map_err(unreadable);
         let held = held.and_then(|words| checked(RootRecord::from_words(words)));
         match held {
-            Ok(root) => Ok((slot, root)),
+            Ok(root) => {
+                slots.set_note(slot, root.txid.get(), note);
+                Ok((slot, root))
+            }
             Err(error) => {
                 slots.leave(slot);
                 Err(error)
@@ -115,17 +121,41 @@ impl Commons {
     }
 
     /// Holds the root in `tip` if it is not older than the published one, else the published one.
-    pub(crate) fn enter_tip(&self, tip: &RootCell) -> PageResult<(usize, RootRecord)> {
+    pub(crate) fn enter_tip(&self, tip: &RootCell, note: &Note) -> PageResult<(usize, RootRecord)> {
         let slots = self.slots();
         let slot = self.claim()?;
         let root = tip.load();
         slots.announce(slot, root.epoch.get());
         // A tip that was overtaken in this process may have been overtaken by what is published.
         match self.ring().load() {
-            Ok((_, words)) if words[0] <= root.epoch.get() => return Ok((slot, root)),
+            Ok((_, words)) if words[0] <= root.epoch.get() => {
+                slots.set_note(slot, root.txid.get(), note);
+                return Ok((slot, root));
+            }
             _ => slots.leave(slot),
         }
-        self.enter()
+        self.enter(note)
+    }
+
+    /// See [`crate::readers::ReaderTable::rest`].
+    pub(crate) fn rest(&self, slot: usize, epoch: Epoch) {
+        self.slots().rest(slot, epoch);
+    }
+
+    /// See [`crate::readers::ReaderTable::wake`].
+    pub(crate) fn wake(&self, slot: usize, epoch: Epoch) -> bool {
+        self.slots().wake(slot, epoch)
+    }
+
+    /// See [`crate::readers::ReaderTable::end`].
+    pub(crate) fn end_lease(&self, slot: usize, epoch: Epoch) -> bool {
+        self.slots().end_lease(slot, epoch)
+    }
+
+    /// Everybody who holds a root, and whether that is this process.
+    pub(crate) fn list(&self) -> Vec<(usize, Entry, bool)> {
+        let entries = self.slots().list().into_iter();
+        entries.map(|(slot, entry, session)| (slot, entry, session == self.session)).collect()
     }
 
     pub(crate) fn leave(&self, slot: usize) {

@@ -29,6 +29,11 @@ pub struct PagerStats {
     pub oldest_holder: Option<Epoch>,
     /// How many pages that root held.
     pub oldest_holder_pages: u64,
+    /// Held pages that no reader of their time kept when the last write transaction began: two checkpoints make them
+    /// free.
+    pub settling_pages: u64,
+    /// Nodes that the newest checkpoint has and that were replaced since: what a replay would have to read.
+    pub replaced_pages: u64,
     /// Pages allocated since the store was opened.
     pub allocated_pages: u64,
     /// Pages that checkpoints wrote since the store was opened.
@@ -48,11 +53,39 @@ pub(crate) struct Counters {
     pub checkpoints: AtomicU64,
     pub oldest_holder: AtomicU64,
     pub oldest_holder_pages: AtomicU64,
+    pub settling_pages: AtomicU64,
+    /// Since the last checkpoint was begun.
+    pub replaced_pages: AtomicU64,
+    /// Before that, and not in a finished checkpoint.
+    pub replaced_before: AtomicU64,
 }
 
 impl Counters {
     pub fn add(counter: &AtomicU64, count: u64) {
         counter.fetch_add(count, Relaxed);
+    }
+
+    /// A checkpoint begins: what is replaced from now on is counted for the next one.
+    pub fn begin_checkpoint(&self) {
+        let replaced = self.replaced_pages.swap(0, Relaxed);
+        self.replaced_before.fetch_add(replaced, Relaxed);
+    }
+
+    /// This process writes from now on, and a replay would have to read `replaced` nodes.
+    pub fn begin_turn(&self, replaced: u64) {
+        self.replaced_before.store(0, Relaxed);
+        self.replaced_pages.store(replaced, Relaxed);
+    }
+
+    /// A checkpoint has been finished: a replay would begin with its state.
+    pub fn finish_checkpoint(&self) {
+        self.replaced_before.store(0, Relaxed);
+        self.checkpoints.fetch_add(1, Relaxed);
+    }
+
+    /// Nodes that a replay would have to read.
+    pub fn replaced(&self) -> u64 {
+        self.replaced_before.load(Relaxed) + self.replaced_pages.load(Relaxed)
     }
 
     pub fn note_holder(&self, holder: Option<(Epoch, u64)>) {
@@ -62,6 +95,8 @@ impl Counters {
     }
 
     pub fn fill(&self, stats: &mut PagerStats) {
+        stats.settling_pages = self.settling_pages.load(Relaxed);
+        stats.replaced_pages = self.replaced();
         stats.allocated_pages = self.allocated_pages.load(Relaxed);
         stats.checkpoint_pages = self.checkpoint_pages.load(Relaxed);
         stats.spilled_pages = self.spilled_pages.load(Relaxed);

@@ -48,7 +48,7 @@ impl Pager {
         let slot = lock(&self.writer);
         let WriterSlot::Idle(writer) = &*slot else { unreachable!("asked between write transactions") };
         let durable = lock(self.durable.as_ref().expect("only a store with a file is shared"));
-        Ok(encode(self.space.file_pages(), &root, writer, &durable))
+        Ok(encode(self.space.file_pages(), &root, writer, &lock(&self.retention), &durable))
     }
 
     /// Goes on where another process left off.
@@ -80,8 +80,8 @@ impl Pager {
             }
             self.space.hold_free(page.range);
         }
-        let mut writer = Box::new(Writer::new(turn.last_epoch, map));
-        writer.retention = Retention::adopt(turn.held);
+        let writer = Box::new(Writer::new(turn.last_epoch, map));
+        *lock(&self.retention) = Retention::adopt(turn.held);
         let durable = Durable::new(Generations { newest: turn.newest, older: Some(turn.older) });
         self.begin_turn(writer, durable, turn.root, &turn.root);
         Ok(())
@@ -104,7 +104,13 @@ struct Turn {
     held: Vec<Batch>,
 }
 
-fn encode(file_pages: u64, root: &RootRecord, writer: &Writer, durable: &Durable) -> Vec<u8> {
+fn encode(
+    file_pages: u64,
+    root: &RootRecord,
+    writer: &Writer,
+    retention: &Retention,
+    durable: &Durable,
+) -> Vec<u8> {
     let map: &MapPages = &writer.map;
     let mut words: Vec<u64> = root.to_words().into();
     words.extend([writer.last_epoch().get(), file_pages, map.root().raw(), map.index_levels().into()]);
@@ -112,7 +118,7 @@ fn encode(file_pages: u64, root: &RootRecord, writer: &Writer, durable: &Durable
     for meta in [durable.newest, durable.older] {
         bytes.extend(meta.encode(meta.slots()[0]));
     }
-    for batch in writer.retention.batches() {
+    for batch in retention.batches() {
         let words = [batch.freed.get(), batch.pages.len() as u64].into_iter();
         let pages = batch.pages.iter().flat_map(|page| [page.range.raw(), page.born.get()]);
         bytes.extend(words.chain(pages).flat_map(u64::to_le_bytes));

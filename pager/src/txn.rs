@@ -58,11 +58,13 @@ struct Level {
     /// In order of allocation. A page that was freed while fresh is still here, and may be here again.
     allocated: Vec<PageRange>,
     freed: Batch,
+    /// Nodes freed that the last checkpoint begun still names.
+    replaced: u64,
 }
 
 impl Level {
     fn new(savepoint: Epoch, epoch: Epoch) -> Self {
-        Self { savepoint, epoch, allocated: Vec::new(), freed: Batch::new(epoch) }
+        Self { savepoint, epoch, allocated: Vec::new(), freed: Batch::new(epoch), replaced: 0 }
     }
 
     fn push_allocated(&mut self, range: PageRange) {
@@ -154,6 +156,15 @@ impl PageTxn {
         self.pager.spill()
     }
 
+    /// Whether a value of `len` bytes would find consecutive free pages below the goal of [`Pager::aim_at`]. The next
+    /// value of that length is stored there.
+    pub fn has_place_below(&mut self, len: u64) -> bool {
+        let pages = crate::run_page_count(len);
+        let Self { pager, writer, .. } = self;
+        let writer = writer.as_mut().expect("a transaction has the writer until it ends");
+        writer.allocator.has_low_run(&pager.space, pages, pager.store.view.region_pages())
+    }
+
     /// Makes the changes the tip. Values that were begun and not finished are gone. Nothing is durable, and readers
     /// of the published state see nothing of it.
     pub fn commit(mut self, state: RootState) -> RootRecord {
@@ -170,10 +181,14 @@ impl PageTxn {
             self.release(run);
         }
         self.forget_fresh(self.levels.len() - 1);
-        let writer = self.writer.as_mut().expect("a transaction has the writer until it ends");
+        let counters = &self.pager.counters;
+        let mut retention = lock(&self.pager.retention);
         for level in self.levels.drain(..) {
-            writer.retention.push(level.freed);
+            Counters::add(&counters.replaced_pages, level.replaced);
+            Counters::add(&counters.settling_pages, level.freed.page_count());
+            retention.push(level.freed);
         }
+        drop(retention);
         self.pager.tip.store(&root);
         root
     }

@@ -11,13 +11,14 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub allocator: Allocator,
-    pub retention: Retention,
     /// The allocation map as the last checkpoint begun stored it.
     pub map: MapPages,
     /// Pages of `map`.
     pub map_pages: u64,
     /// Allocated by the transaction under way, since its last savepoint; these pages may be changed in place.
     pub fresh: PageSet,
+    /// The state that the last checkpoint begun makes durable.
+    pub checkpointed: Epoch,
     last_epoch: Epoch,
 }
 
@@ -25,10 +26,11 @@ impl Writer {
     pub fn new(last_epoch: Epoch, map: MapPages) -> Self {
         Self {
             allocator: Allocator::default(),
-            retention: Retention::default(),
             map_pages: map.page_count(),
             map,
             fresh: PageSet::default(),
+            // Everything that there is comes from a checkpoint.
+            checkpointed: last_epoch,
             last_epoch,
         }
     }
@@ -51,11 +53,16 @@ impl Writer {
     }
 
     /// Frees the held pages that the reuse rule allows to be used again. `retained` is in ascending order.
-    pub fn reclaim(&mut self, space: &Space, published: Epoch, retained: &[Epoch]) {
-        let Self { allocator, retention, .. } = self;
+    pub fn reclaim(
+        &mut self,
+        space: &Space,
+        retention: &mut Retention,
+        published: Epoch,
+        retained: &[Epoch],
+    ) {
         retention.release(published, retained, &mut |range| {
             space.unhold(range);
-            allocator.give(space, range);
+            self.allocator.give(space, range);
         });
     }
 

@@ -108,7 +108,7 @@ impl Run {
 /// Opens what a crash left; whatever is found must be whole.
 fn open(disk: &Disk, pick: Pick, allowed: &[u64], states: &BTreeMap<u64, Model>) -> Arc<Pager> {
     let pager = Pager::open(disk, disk.file(), OPTIONS, Access::ReadWrite, pick).unwrap();
-    assert_eq!(pager.map_damage(), None);
+    assert_eq!(pager.map_damage(), None, "{:?}", pager.meta_report());
     let txid = pager.published().txid.get();
     assert!(allowed.contains(&txid), "found the state of tx{txid}, expected one of {allowed:?}");
     let guard = pager.begin_read(Visible::Published);

@@ -115,7 +115,7 @@ fn a_search_in_vain_is_not_repeated_before_enough_has_been_freed() {
         allocator.give(&space, PageRange::new(pgno, 1));
     }
     assert_eq!(allocator.find_run(&space, 4, REGION_PAGES), None);
-    assert_eq!(allocator.run_missed, Some((4, 0)));
+    assert_eq!(allocator.run_missed.0, Some((4, 0)));
     for pgno in [101, 103, 105] {
         space.release(PageRange::new(pgno, 1));
         allocator.give(&space, PageRange::new(pgno, 1));
@@ -124,4 +124,39 @@ fn a_search_in_vain_is_not_repeated_before_enough_has_been_freed() {
     space.release(PageRange::new(107, 1));
     allocator.give(&space, PageRange::new(107, 1));
     assert_eq!(allocator.find_run(&space, 4, REGION_PAGES), Some(100));
+}
+
+#[test]
+fn pages_below_the_ceiling_come_first_and_then_any() {
+    let (space, store) = ground(64 * 10);
+    let mut allocator = Allocator::default();
+    allocator.set_ceiling(Some(128));
+    let low: Vec<u64> = (0..124).map(|_| take(&mut allocator, &space, &store)).collect();
+    assert!(low.iter().all(|pgno| *pgno < 128), "{low:?}");
+    assert!(take(&mut allocator, &space, &store) >= 128, "there is none left below");
+    // What is warm behind the ceiling stays where it is.
+    let (near, far) = (low[5], 500);
+    space.take(PageRange::new(far, 1));
+    for pgno in [near, far] {
+        space.mark_dirty(PageRange::new(pgno, 1));
+        space.release(PageRange::new(pgno, 1));
+    }
+    allocator.set_ceiling(Some(128));
+    [near, far].into_iter().for_each(|pgno| allocator.give(&space, PageRange::new(pgno, 1)));
+    assert_eq!(take(&mut allocator, &space, &store), near);
+}
+
+#[test]
+fn runs_below_the_ceiling_come_first_and_then_any() {
+    let (space, store) = ground(64 * 10);
+    let mut allocator = Allocator::default();
+    space.take(PageRange::new(18, 82));
+    allocator.set_ceiling(Some(128));
+    assert!(allocator.has_low_run(&space, 20, REGION_PAGES));
+    let run = allocator.run(&space, &store, 20, 0).unwrap();
+    assert_eq!(run, PageRange::new(100, 20));
+    space.take(run);
+    assert!(!allocator.has_low_run(&space, 20, REGION_PAGES));
+    let run = allocator.run(&space, &store, 20, 0).unwrap();
+    assert!(run.first() >= 120, "{run:?}");
 }

@@ -12,7 +12,7 @@ use crate::{
     options::{Access, PagerOptions, Pick},
     pager::{Pager, Parts},
     range::runs_of_ones,
-    retention::Batch,
+    retention::{Batch, Retention},
     roots::RootRecord,
     share::Commons,
     space::Space,
@@ -82,6 +82,7 @@ impl Pager {
             options,
             root,
             writer: WriterSlot::Away,
+            retention: Retention::default(),
             durable: Some(Durable::new(found)),
             meta_report,
             map_damage: None,
@@ -132,13 +133,16 @@ impl Pager {
         self.space.empty(file_pages);
         let loaded = load::load(file, &self.space, &found)?;
         let last_epoch = last_epoch(&found, &published, vfs);
-        let (slot, damage) = writer(Access::ReadWrite, last_epoch, loaded, &self.space, &found)?;
+        let mut retention = Retention::default();
+        let (slot, damage) =
+            writer(Access::ReadWrite, last_epoch, loaded, &self.space, &found, &mut retention)?;
         let WriterSlot::Idle(mut writer) = slot else { unreachable!("asked for the right to write") };
         if let Some(damage) = damage {
             self.map_damage.get_or_init(|| damage);
         }
         let epoch = writer.next_epoch();
-        self.hold_suspects(&mut writer, epoch, &found, &published);
+        self.hold_suspects(&mut retention, epoch, &found, &published);
+        *lock(&self.retention) = retention;
         let root = RootRecord::new(epoch, file_pages, found.newest.root.state());
         self.begin_turn(writer, Durable::new(found), root, &published);
         Ok(())
@@ -147,7 +151,13 @@ impl Pager {
     /// Holds every free page: the turn that was lost may have used it for a root that somebody reads. Freed by the first
     /// root of this turn; born before every root that a reader may hold, and if possible after the durable ones, which
     /// are known not to use it.
-    fn hold_suspects(&self, writer: &mut Writer, epoch: Epoch, found: &Generations, published: &RootRecord) {
+    fn hold_suspects(
+        &self,
+        retention: &mut Retention,
+        epoch: Epoch,
+        found: &Generations,
+        published: &RootRecord,
+    ) {
         let mut roots = vec![published.epoch, found.newest.root.epoch.next()];
         self.scan_readers(&mut roots);
         let born = roots.into_iter().min().unwrap_or_default();
@@ -158,24 +168,28 @@ impl Pager {
             self.space.hold_free(range);
             suspects.push(range, born);
         }
-        writer.retention.push(suspects);
+        retention.push(suspects);
     }
 
     /// This process is the one that writes.
     pub(crate) fn begin_turn(
         &self,
-        writer: Box<Writer>,
+        mut writer: Box<Writer>,
         durable: Durable,
         tip: RootRecord,
         published: &RootRecord,
     ) {
         lock(&self.given_back).clear();
+        // What the turns before replaced since the last checkpoint is held for it.
+        writer.checkpointed = durable.newest.root.epoch;
+        self.counters.begin_turn(lock(&self.retention).pages_seen_by(writer.checkpointed));
         if let Some(known) = &self.durable {
             *lock(known) = durable;
         }
         self.published.store(published);
         self.tip.store(&tip);
         *lock(&self.writer) = WriterSlot::Idle(writer);
+        self.recount_settling();
     }
 }
 

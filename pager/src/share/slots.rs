@@ -5,7 +5,11 @@
 //!   state of a slot    0            free
 //!                      CLAIMED | s  taken by session s, which has not said yet what it reads: it holds nothing
 //!                      epoch        a root is held, by the session in the second word
+//!                      RESTING | e  the same, by a reader that has borrowed nothing: its lease may be ended, by going
+//!                                   back to CLAIMED
 //! ```
+//!
+//! Behind state and session come the transaction of the root, when the reader began, and its name: for people.
 //!
 //! Invariants:
 //! 1. Only the session that claimed a slot stores to it, until it is free again; or, if that session has ended, the
@@ -24,11 +28,26 @@ use super::{
     ring::{Ring, Unreadable},
     word::Word,
 };
+use crate::readers::{Entry, Note};
 
 const FREE: u64 = 0;
 const CLAIMED: u64 = 1 << 63;
+/// Added to the epoch of a reader that rests.
+const RESTING: u64 = 1 << 62;
 /// Epochs are below this; what is not was never stored by us.
-const EPOCH_END: u64 = 1 << 62;
+const EPOCH_END: u64 = 1 << 60;
+/// Words behind state and session: transaction, beginning, and then the name.
+const TXID: usize = 2;
+const SINCE: usize = 3;
+const NAME: usize = 4;
+/// In the word of the beginning: the lease of the reader may be ended while it rests.
+const MAY_END: u64 = 1 << 62;
+
+/// The epoch of the root that a slot in this state holds.
+fn held(state: u64) -> Option<Epoch> {
+    let epoch = state & !RESTING;
+    (1..EPOCH_END).contains(&epoch).then(|| Epoch::new(epoch))
+}
 
 /// Why a reader could not begin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,11 +118,61 @@ impl<W: Word, const S: usize> Slots<'_, W, S> {
         self.words[slot * S].store(FREE, Release);
     }
 
-    /// Adds the epochs of all roots that readers hold to `held`, as `ReaderTable::scan` does.
-    pub fn scan(&self, held: &mut Vec<Epoch>) {
+    /// Adds the epochs of all roots that readers hold to `epochs`, as `ReaderTable::scan` does.
+    pub fn scan(&self, epochs: &mut Vec<Epoch>) {
         fence(SeqCst);
         let states = self.words.chunks_exact(S).take(self.end()).map(|slot| slot[0].load(Acquire));
-        held.extend(states.filter(|state| (1..EPOCH_END).contains(state)).map(Epoch::new));
+        epochs.extend(states.filter_map(held));
+    }
+
+    /// Says who reads in a claimed slot.
+    pub fn set_note(&self, slot: usize, txid: u64, note: &Note) {
+        let words = &self.words[slot * S..][..S];
+        words[TXID].store(txid, Relaxed);
+        words[SINCE].store(note.since.cast_unsigned() & !MAY_END, Relaxed);
+        let (name, _) = note.name.as_chunks::<8>();
+        for (cell, word) in words[NAME..].iter().zip(name) {
+            cell.store(u64::from_le_bytes(*word), Relaxed);
+        }
+    }
+
+    /// The reader in a slot has borrowed nothing: until it wakes up, its lease may be ended.
+    pub fn rest(&self, slot: usize, epoch: Epoch) {
+        let since = &self.words[slot * S + SINCE];
+        since.store(since.load(Relaxed) | MAY_END, Relaxed);
+        // Release: its looks at pages come before the writer's stores to them, should it be ended.
+        self.words[slot * S].store(epoch.get() | RESTING, Release);
+    }
+
+    /// The reader in a slot goes on. `false` if its lease was ended.
+    pub fn wake(&self, slot: usize, epoch: Epoch) -> bool {
+        self.words[slot * S].replace(epoch.get() | RESTING, epoch.get())
+    }
+
+    /// Ends the lease of the reader in a slot, if it rests on the root of `epoch`. The slot stays taken.
+    pub fn end_lease(&self, slot: usize, epoch: Epoch) -> bool {
+        let Some(words) = self.words.get(slot * S..(slot + 1) * S) else { return false };
+        let session = words[1].load(Relaxed) & !(CLAIMED | RESTING);
+        words[0].replace(epoch.get() | RESTING, CLAIMED | session)
+    }
+
+    /// Everybody who holds a root, as `ReaderTable::list` has it, with the session.
+    pub fn list(&self) -> Vec<(usize, Entry, u64)> {
+        fence(SeqCst);
+        let slots = self.words.chunks_exact(S).take(self.end()).enumerate();
+        let entries = slots.filter_map(|(index, slot)| {
+            let state = slot[0].load(Acquire);
+            let epoch = held(state)?;
+            let since = slot[SINCE].load(Relaxed);
+            let mut note = Note { since: (since & !MAY_END).cast_signed(), ..Note::default() };
+            for (bytes, word) in note.name.chunks_exact_mut(8).zip(&slot[NAME..]) {
+                bytes.copy_from_slice(&word.load(Relaxed).to_le_bytes());
+            }
+            let (txid, may_end) = (slot[TXID].load(Relaxed), since & MAY_END != 0);
+            let entry = Entry { epoch, txid, note, may_end, is_resting: state & RESTING != 0 };
+            Some((index, entry, slot[1].load(Relaxed)))
+        });
+        entries.collect()
     }
 
     /// Frees the slots of sessions that have ended. Only the holder of the turn calls this, and no session begins

@@ -26,7 +26,7 @@ impl PageTxn {
         page.copy_from_slice(original);
         header::set_birth(page, self.current().epoch);
         let born = header::birth(original);
-        self.give(PageRange::one(child.pgno()), born);
+        self.give_node(child.pgno(), born);
         Ok(copy)
     }
 
@@ -41,8 +41,16 @@ impl PageTxn {
 
     pub(super) fn free_node(&mut self, child: ChildRef) -> PageResult<()> {
         let born = self.check_freeable(child)?;
-        self.give(PageRange::one(child.pgno()), born);
+        self.give_node(child.pgno(), born);
         Ok(())
+    }
+
+    /// Gives a node back. One that the last checkpoint names is one that a replay will have to read.
+    fn give_node(&mut self, pgno: Pgno, born: Epoch) {
+        if born <= self.writer().checkpointed {
+            self.current_mut().replaced += 1;
+        }
+        self.give(PageRange::one(pgno), born);
     }
 
     /// Gives back a page of the stored map, of which the caller knows that it is one.
