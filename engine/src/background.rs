@@ -1,8 +1,9 @@
 //! Threads for the work that no caller waits for: syncs of asynchronous commits, and checkpoints.
 
 use std::{
-    sync::{Arc, OnceLock, Weak},
+    sync::{Arc, OnceLock, PoisonError, Weak},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use llmdb_base::sync::{Condvar, Mutex, lock};
@@ -42,17 +43,16 @@ impl Workers {
             {
                 log::warn!("sync of {}: {error}", shared.path.display());
             }
+            None
         });
     }
 
     /// Asks for a checkpoint. `false` if the caller has to see to it.
     pub(crate) fn request_checkpoint(&self) -> bool {
-        self.request(&self.checkpoint, "llmdb-checkpoint", |shared| {
-            shared.checkpoint_quietly(shared.options.checkpoint_log_bytes);
-        })
+        self.request(&self.checkpoint, "llmdb-checkpoint", Shared::checkpoint_while_due)
     }
 
-    fn request(&self, worker: &Worker, name: &str, work: fn(&Shared)) -> bool {
+    fn request(&self, worker: &Worker, name: &str, work: Work) -> bool {
         let shared = self.shared.get().filter(|_| self.allowed);
         shared.is_some_and(|shared| worker.request(shared, name, work))
     }
@@ -63,6 +63,9 @@ impl Workers {
         self.checkpoint.stop();
     }
 }
+
+/// A kind of work; says after what time it wants to be done again unasked.
+type Work = fn(&Shared) -> Option<Duration>;
 
 /// A thread that does one kind of work; requests that come while it is at it are one request.
 #[derive(Debug, Default)]
@@ -86,7 +89,7 @@ struct DeskState {
 
 impl Worker {
     /// Leaves a request. `false` if there can be no thread.
-    fn request(&self, shared: &Weak<Shared>, name: &str, work: fn(&Shared)) -> bool {
+    fn request(&self, shared: &Weak<Shared>, name: &str, work: Work) -> bool {
         let mut state = lock(&self.desk.state);
         if state.stopping {
             return false;
@@ -103,7 +106,7 @@ impl Worker {
         true
     }
 
-    fn start(&self, shared: Weak<Shared>, name: &str, work: fn(&Shared)) -> bool {
+    fn start(&self, shared: Weak<Shared>, name: &str, work: Work) -> bool {
         let desk = Arc::clone(&self.desk);
         let spawned = std::thread::Builder::new().name(name.into()).spawn(move || desk.serve(&shared, work));
         match spawned {
@@ -132,18 +135,24 @@ impl Worker {
 }
 
 impl Desk {
-    fn serve(&self, shared: &Weak<Shared>, work: fn(&Shared)) {
-        while self.next_request() {
+    fn serve(&self, shared: &Weak<Shared>, work: Work) {
+        let mut again = None;
+        while self.next_request(again) {
             let Some(shared) = shared.upgrade() else { return };
-            work(&shared);
+            again = work(&shared);
         }
     }
 
-    /// Waits for a request. `false` if it is time to stop.
-    fn next_request(&self) -> bool {
+    /// Waits for a request, `at_most` so long. `false` if it is time to stop.
+    fn next_request(&self, at_most: Option<Duration>) -> bool {
         let mut state = lock(&self.state);
         while !state.requested && !state.stopping {
-            state = self.changed.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
+            let Some(at_most) = at_most else {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            state = self.changed.wait_timeout(state, at_most).unwrap_or_else(PoisonError::into_inner).0;
+            break;
         }
         state.requested = false;
         !state.stopping

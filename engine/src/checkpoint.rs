@@ -7,16 +7,26 @@
 //!                   write the pages, force the data file
 //!                   write the meta page of the older generation
 //!                   retire log before the root of the generation that is older now
+//!  under the gate   cut off the free end of the file, if it is long
 //! ```
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use llmdb_base::{
     plant::{Bug, planted},
     sync::lock,
 };
 
-use crate::{Engine, Error, Result, engine::Shared};
+use crate::{
+    Background, Engine, Error, Result,
+    engine::Shared,
+    pace::{self, Backlog, Toll},
+};
+
+/// Bytes of log that an operation takes, where only the bytes are known: few, so that the error is on the safe side.
+const OP_BYTES: u64 = 64;
+/// Shortest time after which the checkpoint worker looks again by itself.
+const LOOK_AGAIN_US: u64 = 1_000;
 
 impl Engine {
     /// Writes a checkpoint now. Useful before copying files or measuring; the engine does it by itself otherwise.
@@ -56,31 +66,94 @@ impl Shared {
     pub(crate) fn set_log_bytes_since_checkpoint(&self, bytes: u64) {
         let wanted = self.checkpointed_bytes.load(Ordering::Acquire).wrapping_add(bytes);
         self.foreign_bytes.fetch_add(wanted.wrapping_sub(self.log_bytes()), Ordering::AcqRel);
+        self.pace.restart(bytes / OP_BYTES);
     }
 
-    /// Starts a checkpoint if enough log has come together: in the background, or here if there is none.
+    /// What a replay would have to do now.
+    pub(crate) fn backlog(&self) -> Backlog {
+        Backlog {
+            ops: self.pace.ops(),
+            log_bytes: self.log_bytes_since_checkpoint(),
+            nodes: self.pager.replaced_pages(),
+            live_pages: self.pager.live_pages(),
+        }
+    }
+
+    /// How long a replay would take now, by estimate.
+    pub(crate) fn replay_us(&self) -> u64 {
+        self.backlog().replay_us(self.pace.op_ns(), self.options.recovery.read_us)
+    }
+
+    /// Whether a replay would take longer than it should when a checkpoint begins.
+    fn replay_is_long(&self) -> bool {
+        self.log_bytes_since_checkpoint() >= self.options.checkpoint_log_bytes
+            || self.replay_us() >= self.options.recovery.checkpoint_us
+    }
+
+    /// Whether too much of the file waits for checkpoints. Only the process whose turn it is to write can tell.
+    fn space_is_wasted(&self) -> bool {
+        self.pager.commons().is_none_or(llmdb_pager::Commons::holds_turn)
+            && self.pager.settling_pages() >= pace::settling_max(self.pager.live_pages(), &self.options.churn)
+    }
+
+    /// How long checkpoints for the sake of space alone have to wait yet: they may take a part of the time only.
+    fn rest_us(&self) -> u64 {
+        match self.options.background {
+            Background::Threads => self.pace.rest_us(self.vfs.monotonic_us()),
+            Background::Manual => 0,
+        }
+    }
+
+    fn checkpoint_is_due(&self) -> bool {
+        self.log.is_some() && (self.replay_is_long() || (self.space_is_wasted() && self.rest_us() == 0))
+    }
+
+    /// Starts a checkpoint if one is due: in the background, or here if there is none.
     pub(crate) fn checkpoint_if_due(&self) {
-        if self.log_bytes_since_checkpoint() < self.options.checkpoint_log_bytes {
-            return;
-        }
-        if !self.workers.request_checkpoint() {
-            self.checkpoint_quietly(self.options.checkpoint_log_bytes);
+        if self.checkpoint_is_due() && !self.workers.request_checkpoint() {
+            self.checkpoint_quietly(Self::checkpoint_is_due);
         }
     }
 
-    /// Makes a writer wait while the log is too far ahead of the checkpoints for a quick recovery.
+    /// Makes checkpoints while they are due. Returns when to look again, if space is waiting and nobody else may
+    /// come to look.
+    pub(crate) fn checkpoint_while_due(&self) -> Option<Duration> {
+        let before = self.checkpoint_count.load(Ordering::Relaxed);
+        self.checkpoint_quietly(Self::checkpoint_is_due);
+        // One that was due and could not be made is tried again by the next commit.
+        let goes_on = self.checkpoint_count.load(Ordering::Relaxed) != before || self.rest_us() > 0;
+        let is_waiting = goes_on && self.is_open() && self.check_poison().is_ok() && self.space_is_wasted();
+        is_waiting.then(|| Duration::from_micros(self.rest_us().max(LOOK_AGAIN_US)))
+    }
+
+    /// Makes a writer wait while a replay would take too long.
     pub(crate) fn wait_for_checkpoint(&self) {
-        if self.log_bytes_since_checkpoint() >= self.options.stall_log_bytes {
-            self.checkpoint_quietly(self.options.stall_log_bytes);
+        match self.toll() {
+            Toll::Nothing => {}
+            Toll::Wait(at_most) if self.options.background == Background::Threads => {
+                self.checkpoint_if_due();
+                self.pace.wait(at_most);
+            }
+            Toll::Wait(_) | Toll::Stop => {
+                self.pace.stalled.fetch_add(1, Ordering::Relaxed);
+                self.checkpoint_quietly(|shared| shared.toll() != Toll::Nothing);
+            }
         }
     }
 
-    /// Writes a checkpoint if at least `due_bytes` of log are outstanding when its turn comes. The commit that
-    /// made it due has been acknowledged, so a failure is reported by what follows: a poisoned store refuses
-    /// the next writer, and a full disk is tried again at the next commit.
-    pub(crate) fn checkpoint_quietly(&self, due_bytes: u64) {
+    fn toll(&self) -> Toll {
+        if self.log_bytes_since_checkpoint() >= self.options.stall_log_bytes {
+            return Toll::Stop;
+        }
+        pace::toll(self.replay_us(), &self.options.recovery)
+    }
+
+    /// Writes a checkpoint if it `is_due` when its turn comes. The commit that made it due has been acknowledged,
+    /// so a failure is reported by what follows: a poisoned store refuses the next writer, and a full disk is tried
+    /// again at the next commit.
+    fn checkpoint_quietly(&self, is_due: fn(&Self) -> bool) {
         let _one = lock(&self.checkpointing);
-        if self.log_bytes_since_checkpoint() < due_bytes || !self.is_open() {
+        if !is_due(self) || !self.is_open() {
             return;
         }
         if let Err(error) = self.checkpoint_locked() {
@@ -91,10 +164,13 @@ impl Shared {
     fn checkpoint_locked(&self) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
         self.check_poison()?;
+        let began_us = self.vfs.monotonic_us();
         let (mut checkpoint, log_bytes) = {
             let _permit = self.gate.enter();
             self.take_turn(self.options.lock_timeout_us)?;
-            (self.pager.begin_checkpoint()?, self.log_bytes())
+            let checkpoint = self.pager.begin_checkpoint()?;
+            self.pace.begin_checkpoint();
+            (checkpoint, self.log_bytes())
         };
         let root = *checkpoint.root();
         // The checkpoint must not show a state that the log could still lose: commits would become durable out
@@ -104,11 +180,19 @@ impl Shared {
         checkpoint.finish()?;
         self.checkpointed_bytes.store(log_bytes, Ordering::Release);
         self.checkpoint_count.fetch_add(1, Ordering::Relaxed);
+        let ended_us = self.vfs.monotonic_us();
+        self.pace.finish_checkpoint(ended_us.saturating_sub(began_us), ended_us);
         let mut keep_from = self.pager.older_durable().lsn;
         if planted(Bug::CutLogAtNewerMeta) {
             keep_from = root.lsn;
         }
-        Ok(log.retire(keep_from)?)
+        log.retire(keep_from)?;
+        self.look_at_leases();
+        if self.pager.has_free_end() {
+            let _permit = self.gate.enter();
+            self.pager.give_end_back()?;
+        }
+        Ok(())
     }
 
     /// Writes damaged meta pages anew: from the other copy, or by a checkpoint where both copies were lost. A full

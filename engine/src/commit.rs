@@ -103,6 +103,7 @@ impl Shared {
             Durability::Off => self.publish_ready(),
         }
         self.checkpoint_if_due();
+        self.look_at_readers(commit.timestamp);
         self.hand_over_by_hand();
         Ok(())
     }

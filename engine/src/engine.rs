@@ -15,7 +15,7 @@ use llmdb_wal::Log;
 
 use crate::{
     Background, Commit, Error, Options, RecoveryReport, Result, Snapshot, WriteTxn, background::Workers,
-    commit::Unpublished, gate::Gate, open, share::Company,
+    commit::Unpublished, gate::Gate, long_readers::Watch, open, pace::Pace, share::Company,
 };
 
 /// How long a writer that does not want to wait gives another process to hand over what it does not use.
@@ -51,6 +51,10 @@ pub(crate) struct Shared {
     /// Of the bytes replayed and appended since, how many the newest checkpoint holds. LSNs would not do: they
     /// jump when a log is opened again.
     pub checkpointed_bytes: AtomicU64,
+    /// When checkpoints are due.
+    pub pace: Pace,
+    /// What is known of long readers.
+    pub watch: Watch,
     pub closed: AtomicBool,
     pub workers: Workers,
     /// Bytes of records that other processes have appended, and those that they say need no replay: see

@@ -91,6 +91,11 @@ pub enum Error {
     Source(io::Error),
     /// The caller's progress function asked to stop.
     Cancelled,
+    /// The lease of a snapshot was ended, because it held back too much for too long.
+    SnapshotTooOld {
+        /// Last transaction that it showed.
+        txid: llmdb_base::TxnId,
+    },
 }
 
 /// The kinds of [`Error`] that call for different actions. New kinds may be added.
@@ -123,6 +128,8 @@ pub enum ErrorKind {
     Misuse,
     /// The caller asked to stop.
     Cancelled,
+    /// Take a new snapshot.
+    SnapshotTooOld,
 }
 
 impl Error {
@@ -146,6 +153,7 @@ impl Error {
                 ErrorKind::Misuse
             }
             Self::Cancelled => ErrorKind::Cancelled,
+            Self::SnapshotTooOld { .. } => ErrorKind::SnapshotTooOld,
         }
     }
 
@@ -218,6 +226,9 @@ impl fmt::Display for Error {
             Self::Misuse(what) => f.write_str(what),
             Self::Source(source) => write!(f, "the source of the value failed: {source}"),
             Self::Cancelled => f.write_str("stopped on request"),
+            Self::SnapshotTooOld { txid } => {
+                write!(f, "the lease of the snapshot of {txid} was ended, because it was held for too long")
+            }
         }
     }
 }

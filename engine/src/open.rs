@@ -15,7 +15,8 @@ use llmdb_wal::{LogOptions, Replay, TailPolicy};
 
 use crate::{
     Background, Error, LogTail, Options, RecoveryReport, Result, Sharing, StartFrom, background::Workers,
-    commit::Unpublished, engine::Shared, gate::Gate, overlay, recovery, share,
+    commit::Unpublished, engine::Shared, gate::Gate, long_readers::Watch, overlay, pace::Pace, recovery,
+    share,
 };
 
 /// Where a store keeps its files.
@@ -65,8 +66,14 @@ pub(crate) fn open(vfs: Arc<dyn Vfs>, path: &Path, options: Options) -> Result<(
     }
     let access = if options.read_only { Access::ReadOnly } else { Access::ReadWrite };
     let pager = open_pager(&vfs, &places.data, &options, access)?;
+    let began_us = vfs.monotonic_us();
     let (log, report) = recovery::recover(&vfs, &places.log, &pager, &options)?;
+    let replay_us = vfs.monotonic_us().saturating_sub(began_us);
     let shared = shared(vfs, path.to_owned(), pager, Some(log), options, Some(lock), report.replayed_bytes);
+    shared.pace.count_ops(report.replayed_ops);
+    if report.replayed_ops > 0 {
+        shared.pace.note_applied(report.replayed_ops, replay_us);
+    }
     if report.needs_checkpoint && !shared.options.read_only {
         shared.repair_meta()?;
     }
@@ -101,6 +108,8 @@ pub(crate) fn shared(
         checkpoint_count: AtomicU64::new(0),
         replayed_bytes,
         checkpointed_bytes: AtomicU64::new(0),
+        pace: Pace::default(),
+        watch: Watch::default(),
         closed: AtomicBool::new(false),
         workers,
         foreign_bytes: AtomicU64::new(0),

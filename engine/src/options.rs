@@ -70,6 +70,73 @@ pub enum Sharing {
     Shared,
 }
 
+/// How long recovery may take after a crash, by an estimate: operations to apply, log to read, pages to read from a
+/// cold disk. The estimate stands in [`crate::Stats::replay_estimate_us`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RecoveryTime {
+    /// Estimate at which a checkpoint begins, in microseconds. Default: 400 ms. Smaller: more writing.
+    pub checkpoint_us: u64,
+    /// Estimate from which on writers are slowed down, so that the checkpoint under way catches up. Default: 700 ms.
+    pub throttle_us: u64,
+    /// Estimate at which writers wait for a checkpoint. Default: 900 ms. [`u64::MAX`] in all three leaves recovery to
+    /// the size of the log alone.
+    pub stall_us: u64,
+    /// What reading one page of a cold file takes, many being asked for at once. Default: 25 us, a disk in the
+    /// network or a slow one of flash.
+    pub read_us: u64,
+}
+
+impl Default for RecoveryTime {
+    fn default() -> Self {
+        Self { checkpoint_us: 400_000, throttle_us: 700_000, stall_us: 900_000, read_us: 25 }
+    }
+}
+
+/// How much room overwriting may take. What a transaction frees can be used again after two checkpoints; this says
+/// how much may wait for them, and so how far the file exceeds what lives in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Churn {
+    /// Part of the live data that may wait, in percent, before a checkpoint begins. Default: 5. More saves writing,
+    /// and lets the file grow by as much.
+    pub percent: u32,
+    /// What may wait in any case: in small stores room is cheaper than checkpoints. Default: 32 MiB. [`u64::MAX`]
+    /// leaves room to the size of the log alone.
+    pub bytes_min: u64,
+}
+
+impl Default for Churn {
+    fn default() -> Self {
+        Self { percent: 5, bytes_min: 32 << 20 }
+    }
+}
+
+/// What is done about snapshots that are held for long. They keep pages from being used again that they alone can
+/// see, and the file may grow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LongReaders {
+    /// Nothing.
+    Wait,
+    /// The log of the program is told, once for each. The default, after a minute.
+    Warn {
+        /// Age at which a snapshot is long, in microseconds.
+        after_us: u64,
+    },
+    /// The lease of a [`crate::LeasedSnapshot`] is ended; of other snapshots the log of the program is told.
+    End {
+        /// Age at which a snapshot is long, in microseconds; [`u64::MAX`] for never.
+        after_us: u64,
+        /// Bytes that it may hold back, alone or together with other leases, whatever its age; [`u64::MAX`] for any
+        /// number.
+        held_bytes_max: u64,
+    },
+}
+
+impl Default for LongReaders {
+    fn default() -> Self {
+        Self::Warn { after_us: 60_000_000 }
+    }
+}
+
 /// How to open a store. Start from `Options::default()`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -104,6 +171,12 @@ pub struct Options {
     /// How long to wait for other processes, in microseconds: for the turn to write, and when opening and closing.
     /// Default: 10 s. Only with [`Sharing::Shared`].
     pub lock_timeout_us: u64,
+    /// See [`RecoveryTime`].
+    pub recovery: RecoveryTime,
+    /// See [`Churn`].
+    pub churn: Churn,
+    /// See [`LongReaders`].
+    pub long_readers: LongReaders,
 }
 
 impl Default for Options {
@@ -123,6 +196,9 @@ impl Default for Options {
             bus_errors: BusErrors::Catch,
             sharing: Sharing::Exclusive,
             lock_timeout_us: 10_000_000,
+            recovery: RecoveryTime::default(),
+            churn: Churn::default(),
+            long_readers: LongReaders::default(),
         }
     }
 }

@@ -22,6 +22,8 @@ pub struct RecoveryReport {
     pub replayed_txns: u64,
     /// Bytes of log reapplied.
     pub replayed_bytes: u64,
+    /// Operations in them.
+    pub replayed_ops: u64,
     /// Bytes behind the last whole record, which were never acknowledged and were left out.
     pub cut_bytes: u64,
     /// Meta pages that were damaged; the others held what was needed.
@@ -96,5 +98,6 @@ fn replay_all(replay: &mut Replay, pager: &Arc<Pager>, report: &mut RecoveryRepo
         report.replayed_txns += 1;
         report.replayed_bytes += len;
     }
+    report.replayed_ops = applier.ops;
     applier.finish(pager)
 }

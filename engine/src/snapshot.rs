@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use llmdb_base::{Lsn, Timestamp, TxnId};
 use llmdb_btree::Tree;
-use llmdb_pager::{ReadGuard, Visible};
+use llmdb_pager::{Note, ReadGuard, RestingGuard, Visible};
 
 use crate::{MAIN_TREE, Range, Result, TreeRef, catalog::Catalog, engine::Shared};
 
@@ -23,7 +23,11 @@ pub struct Snapshot {
 
 impl Snapshot {
     pub(crate) fn new(shared: &Arc<Shared>, visible: Visible) -> Result<Self> {
-        let guard = shared.pager.try_begin_read(visible)?;
+        Self::with_note(shared, visible, shared.note(None))
+    }
+
+    pub(crate) fn with_note(shared: &Arc<Shared>, visible: Visible, note: Note) -> Result<Self> {
+        let guard = shared.pager.try_begin_read_as(visible, note)?;
         let catalog = Catalog::decode(&guard.root().roots)?;
         Ok(Self { guard, catalog, main: OnceLock::new(), _shared: Arc::clone(shared) })
     }
@@ -111,11 +115,34 @@ impl Snapshot {
         Ok(llmdb_base::ReadPages::check_intact(&self.guard)?)
     }
 
+    /// Lets the lease of this snapshot be ended until it wakes up.
+    pub(crate) fn rest(self) -> Resting {
+        let Self { guard, catalog, main, _shared } = self;
+        Resting { guard: guard.rest(), catalog, main, _shared }
+    }
+
     pub(crate) fn catalog(&self) -> &Catalog {
         &self.catalog
     }
 
     pub(crate) fn pages(&self) -> &ReadGuard {
         &self.guard
+    }
+}
+
+/// A snapshot from which nothing is borrowed, and whose lease may be ended.
+#[derive(Debug)]
+pub(crate) struct Resting {
+    guard: RestingGuard,
+    catalog: Catalog,
+    main: OnceLock<Option<Tree>>,
+    _shared: Arc<Shared>,
+}
+
+impl Resting {
+    /// The snapshot again; `None` if its lease was ended.
+    pub(crate) fn wake(self) -> Option<Snapshot> {
+        let Self { guard, catalog, main, _shared } = self;
+        guard.wake().map(|guard| Snapshot { guard, catalog, main, _shared })
     }
 }

@@ -59,8 +59,7 @@ impl<'t, 'db> TreeMut<'t, 'db> {
         let id = self.id();
         self.txn.change(|txn| {
             txn.log(&Op::Put { tree: id, key, value_len: value.len() as u64 }, value)?;
-            let (pages, tree) = txn.parts(index);
-            Ok(tree.insert(pages, key, NewValue::Bytes(value))?)
+            txn.apply(index, |pages, tree| Ok(tree.insert(pages, key, NewValue::Bytes(value))?))
         })
     }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use llmdb_base::{ReadPages, Timestamp, TxnId};
-use llmdb_btree::Tree;
+use llmdb_btree::{MoveLimits, Moved, Moves, Tree};
 use llmdb_pager::{PageTxn, Reserve, RootState};
 use llmdb_wal::RecordWriter;
 
 use crate::{
-    Commit, Durability, Error, MAIN_TREE, Result, Ticket, TreeMut,
+    Background, Commit, Durability, Error, MAIN_TREE, Result, Ticket, TreeMut,
     catalog::{Catalog, check_name},
     engine::Shared,
     gate::Permit,
@@ -32,6 +32,8 @@ pub struct WriteTxn<'db> {
     txid: TxnId,
     /// Fixed when it is first asked for, at the commit at the latest.
     timestamp: Option<Timestamp>,
+    /// Operations logged.
+    ops: u64,
     changed: bool,
     failed: bool,
     // Behind everything else, so that the pages are given back before the next writer comes in.
@@ -77,6 +79,9 @@ pub struct Savepoint {
     txid: TxnId,
 }
 
+/// One put in so many is measured.
+const SAMPLED: u64 = 64;
+
 impl<'db> WriteTxn<'db> {
     pub(crate) fn begin(shared: &'db Arc<Shared>, permit: Permit<'db>) -> Result<Self> {
         // Somebody may have failed or closed the store while this one waited.
@@ -91,6 +96,7 @@ impl<'db> WriteTxn<'db> {
             savepoints: Vec::new(),
             txid: root.txid.next(),
             timestamp: None,
+            ops: 0,
             changed: false,
             failed: false,
             permit,
@@ -286,10 +292,50 @@ impl<'db> WriteTxn<'db> {
         let state = RootState { txid: self.txid, timestamp, lsn, roots: self.catalog.encode() };
         let root = self.pages.commit(state);
         self.shared.unpublished.push(&root, durability);
+        self.shared.pace.count_ops(self.ops);
         drop(self.permit);
         // Whoever settles the commit sees to it.
         self.way.is_due = false;
         Ok(Commit::of(&root))
+    }
+
+    /// Moves pages of the tree called `name`, or of the catalog, see [`Tree::relocate`]. Not an operation: the log has
+    /// nothing to say about where pages are.
+    pub(crate) fn relocate(
+        &mut self,
+        name: Option<&str>,
+        from: &[u8],
+        limits: MoveLimits,
+        moves: &mut dyn Moves<PageTxn>,
+    ) -> Result<Moved> {
+        // It gives back what it takes, and makes room in the end.
+        self.pages.set_reserve(Reserve::Shared);
+        let Some(name) = name else {
+            return Ok(self.catalog.tree.relocate(&mut self.pages, from, limits, moves)?);
+        };
+        match self.find(name)? {
+            Some(index) => Ok(self.trees[index].tree.relocate(&mut self.pages, from, limits, moves)?),
+            None => Ok(Moved::default()),
+        }
+    }
+
+    /// Makes what [`WriteTxn::relocate`] did the tip: the last commit, in other pages.
+    pub(crate) fn commit_moved(mut self) -> Result<()> {
+        debug_assert!(!self.changed, "only pages were moved");
+        self.store_trees()?;
+        let shared = self.shared;
+        // Nothing must be made of pages that were lost while they were copied.
+        self.pages.check_intact()?;
+        if shared.writes_before_publishing() {
+            self.pages.write_early()?;
+        }
+        let state = RootState { roots: self.catalog.encode(), ..shared.pager.tip().state() };
+        let root = self.pages.commit(state);
+        shared.unpublished.push(&root, Durability::Sync);
+        drop(self.permit);
+        shared.publish_ready();
+        shared.checkpoint_if_due();
+        Ok(())
     }
 
     fn store_trees(&mut self) -> Result<()> {
@@ -354,6 +400,7 @@ impl<'db> WriteTxn<'db> {
                 record
             }
         };
+        self.ops += 1;
         let (header, key, end) = record::encode(op);
         record.append(&header)?;
         for bytes in [key, end, value] {
@@ -362,6 +409,23 @@ impl<'db> WriteTxn<'db> {
             }
         }
         Ok(())
+    }
+
+    /// Applies an operation that has just been logged. One in [`SAMPLED`] is measured: a replay takes as long.
+    pub(crate) fn apply<T>(
+        &mut self,
+        index: usize,
+        apply: impl FnOnce(&mut PageTxn, &mut Tree) -> Result<T>,
+    ) -> Result<T> {
+        let is_sample = self.ops % SAMPLED == 1 && self.shared.options.background == Background::Threads;
+        let began_us = is_sample.then(|| self.shared.vfs.monotonic_us());
+        let (pages, tree) = self.parts(index);
+        let applied = apply(pages, tree);
+        if let Some(began_us) = began_us {
+            let us = self.shared.vfs.monotonic_us().saturating_sub(began_us);
+            self.shared.pace.note_applied(1, us);
+        }
+        applied
     }
 
     /// Appends a piece of the value of the put logged last.

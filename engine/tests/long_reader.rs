@@ -115,8 +115,8 @@ fn when_it_goes_what_it_held_is_used() {
     let after = engine.stats().unwrap().pages;
     assert!(after.held_pages + live / 3 < before.held_pages, "{before:?}, then {after:?}");
     assert_eq!((after.readers, after.oldest_reader), (0, None));
-    assert_eq!(after.file_pages, before.file_pages, "what was given back was used");
-    // A clean close gives the free end of the file back to the disk.
+    assert!(after.file_pages <= before.file_pages, "what was given back was used, or cut off");
+    // A clean close gives the rest of the free end of the file back to the disk.
     engine.close().unwrap();
 }
 

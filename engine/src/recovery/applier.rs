@@ -22,6 +22,8 @@ pub(super) struct Applier {
     last: RootState,
     trees: Trees,
     pending: Pending,
+    /// Operations found.
+    pub(super) ops: u64,
 }
 
 /// The trees of the state being rebuilt. Few trees are touched by a tail of the log, so a list will do.
@@ -54,7 +56,7 @@ impl Applier {
         let tip = pager.tip();
         let last = RootState { txid: tip.txid, timestamp: tip.timestamp, lsn: tip.lsn, roots: tip.roots };
         let trees = Trees { catalog: Catalog::decode(&last.roots)?, open: Vec::new() };
-        Ok(Self { pages: pager.begin_write(), last, trees, pending: Pending::default() })
+        Ok(Self { pages: pager.begin_write(), last, trees, pending: Pending::default(), ops: 0 })
     }
 
     /// Applies one record, which must be whole.
@@ -71,6 +73,7 @@ impl Applier {
             let Some(op) = ops.next_op()? else {
                 return Err(Error::BadRecord(format!("{txid} has no end")));
             };
+            self.ops += 1;
             match op {
                 Op::Commit(timestamp) => {
                     (self.last.txid, self.last.timestamp, self.last.lsn) = (txid, timestamp, end);

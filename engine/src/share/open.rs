@@ -214,6 +214,7 @@ impl Entrance<'_> {
             replayed,
         );
         let shared = Shared { company: Some(company), ..shared };
+        shared.pace.count_ops(report.replayed_ops);
         if report.needs_checkpoint && !options.read_only {
             shared.repair_meta()?;
         }
