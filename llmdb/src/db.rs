@@ -232,6 +232,10 @@ impl Db {
         Ok(Engine::probe_disk(path, write_count)?)
     }
 
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0
+    }
+
     /// What recovery did when the database was opened.
     pub fn recovery(&self) -> &RecoveryReport {
         self.0.recovery()

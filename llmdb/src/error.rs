@@ -51,6 +51,8 @@ pub enum ErrorKind {
     Misuse,
     /// The caller's progress function asked to stop.
     Cancelled,
+    /// The lease of a snapshot was ended, because it held back too much for too long. Take a new one.
+    SnapshotTooOld,
 }
 
 impl ErrorKind {
@@ -70,6 +72,7 @@ impl ErrorKind {
             Self::Missing => "missing",
             Self::Misuse => "misuse",
             Self::Cancelled => "cancelled",
+            Self::SnapshotTooOld => "snapshot_too_old",
         }
     }
 
@@ -87,6 +90,7 @@ impl ErrorKind {
             Self::Poisoned => {
                 Some("open the database again: recovery keeps everything that was acknowledged")
             }
+            Self::SnapshotTooOld => Some("take a new snapshot and begin again"),
             Self::TxnFailed => Some("abort the transaction and begin another"),
             Self::TooLong | Self::Misuse | Self::Missing | Self::ReadOnly | Self::Cancelled => None,
         }
@@ -109,6 +113,7 @@ impl Error {
             engine::ErrorKind::Missing => ErrorKind::Missing,
             engine::ErrorKind::Misuse => ErrorKind::Misuse,
             engine::ErrorKind::Cancelled => ErrorKind::Cancelled,
+            engine::ErrorKind::SnapshotTooOld => ErrorKind::SnapshotTooOld,
             _ => ErrorKind::Io,
         }
     }

@@ -51,6 +51,7 @@ mod db;
 mod error;
 mod options;
 mod snapshot;
+mod space;
 mod stats;
 mod ticket;
 mod tree;
@@ -60,12 +61,12 @@ mod write;
 pub use db::Db;
 pub use error::{Error, ErrorKind, Result};
 pub use llmdb_engine::{
-    BackupReport, BusErrors, CheckReport, Commit, DiskReport, Durability, KEY_LEN_MAX, LogTail, LostRange,
-    Lsn, MAIN_TREE, Pgno, Problem, RecoveryReport, SalvageReport, Sharing, StartFrom, StoreId,
-    TREE_NAME_LEN_MAX, Timestamp, TreeId, TxnId,
+    BackupReport, BusErrors, CheckReport, Churn, Commit, CompactReport, DiskReport, Durability, KEY_LEN_MAX,
+    LogTail, LongReaders, LostRange, Lsn, MAIN_TREE, Pgno, Problem, Reader, RecoveryReport, RecoveryTime,
+    SalvageReport, Sharing, StartFrom, StoreId, TREE_NAME_LEN_MAX, Timestamp, TreeId, TxnId,
 };
 pub use options::Options;
-pub use snapshot::Snapshot;
+pub use snapshot::{LeasedSnapshot, Snapshot};
 pub use stats::Stats;
 pub use ticket::Ticket;
 pub use tree::{Cursor, Range, Row, Tree, ValueReader};

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use llmdb_engine::{
-    Background, BusErrors, Durability, LogTail, Options as EngineOptions, Sharing, StartFrom,
+    Background, BusErrors, Churn, Durability, LogTail, LongReaders, Options as EngineOptions, RecoveryTime,
+    Sharing, StartFrom,
 };
 
 /// How to open a database: start from [`Options::new`], which suits most programs, and change what must differ.
@@ -51,6 +52,27 @@ impl Options {
     pub fn checkpoint_log_bytes(mut self, bytes: u64) -> Self {
         self.0.checkpoint_log_bytes = bytes;
         self.0.stall_log_bytes = self.0.stall_log_bytes.max(bytes.saturating_mul(2));
+        self
+    }
+
+    /// How long recovery may take after a crash, by estimate: when checkpoints begin, and when writers are slowed
+    /// down for them. Default: 400 ms, 700 ms, 900 ms. See [`RecoveryTime`].
+    pub fn recovery_time(mut self, time: RecoveryTime) -> Self {
+        self.0.recovery = time;
+        self
+    }
+
+    /// How much room overwriting may take until checkpoints give it back. Default: 5 % of the live data, or 32 MiB.
+    /// See [`Churn`].
+    pub fn churn(mut self, churn: Churn) -> Self {
+        self.0.churn = churn;
+        self
+    }
+
+    /// What is done about snapshots that are held for long. Default: the log of the program is told after a minute.
+    /// See [`LongReaders`].
+    pub fn long_readers(mut self, policy: LongReaders) -> Self {
+        self.0.long_readers = policy;
         self
     }
 

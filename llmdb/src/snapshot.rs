@@ -97,3 +97,49 @@ impl Snapshot {
         Ok(self.0.check_intact()?)
     }
 }
+
+/// A snapshot that may be ended when it has been held for too long, see [`crate::LongReaders::End`]: for readers that
+/// come back again and again, such as a report that is written for an hour.
+///
+/// What it shows can be looked at only inside [`LeasedSnapshot::read`], so that nothing is borrowed from it in between.
+/// Between two calls its lease may be ended; the next call says so, and no call ever sees anything but the state of
+/// its one commit.
+///
+/// # Examples
+/// ```
+/// # let db = llmdb::Db::in_memory()?;
+/// # let mut txn = db.begin_write()?;
+/// # txn.put("answer", "42")?;
+/// # txn.commit()?;
+/// let mut report = db.leased_snapshot("monthly report")?;
+/// let answer = report.read(|snapshot| snapshot.get("answer").map(|value| value.map(<[u8]>::to_vec)))??;
+/// assert_eq!(answer.as_deref(), Some(&b"42"[..]));
+/// # Ok::<(), llmdb::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct LeasedSnapshot(pub(crate) engine::LeasedSnapshot);
+
+impl LeasedSnapshot {
+    /// Id of the last transaction that it shows.
+    pub fn txid(&self) -> TxnId {
+        self.0.txid()
+    }
+
+    /// When that transaction was committed.
+    pub fn timestamp(&self) -> Timestamp {
+        self.0.timestamp()
+    }
+
+    /// Reads. Nothing that is borrowed from the snapshot can leave `read`; copy what is needed. The lease is not ended
+    /// while `read` runs, so it should not run for long.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::SnapshotTooOld`] if the lease was ended; `read` is not called then. What `read` returns is
+    /// passed on as it is.
+    pub fn read<R>(&mut self, read: impl FnOnce(&Snapshot) -> R) -> Result<R> {
+        let snapshot = Snapshot(self.0.wake()?);
+        let result = read(&snapshot);
+        self.0.rest(snapshot.0);
+        Ok(result)
+    }
+}

@@ -24,6 +24,16 @@ pub struct Stats {
     pub checkpoint_lsn: Lsn,
     /// Log that recovery would have to replay now.
     pub replay_bytes: u64,
+    /// Operations in it.
+    pub replay_ops: u64,
+    /// How long recovery would take on a cold disk, in microseconds, by estimate.
+    pub replay_estimate_us: u64,
+    /// What the estimate takes applying one operation for, in nanoseconds; measured since the database was opened.
+    pub apply_ns: u64,
+    /// How often a writer was slowed down for the sake of a quick recovery since the database was opened.
+    pub throttled_count: u64,
+    /// How often a writer had to wait for a checkpoint since then.
+    pub stalled_count: u64,
     /// Checkpoints since the database was opened.
     pub checkpoint_count: u64,
     /// Number of trees.
@@ -36,6 +46,8 @@ pub struct Stats {
     pub live_bytes: u64,
     /// Part of it that was freed but can still be seen by a snapshot or is needed by recovery.
     pub held_bytes: u64,
+    /// Part of `held_bytes` that no snapshot holds back: two checkpoints make it free.
+    pub settling_bytes: u64,
     /// Part of it that can be used again without growing the file.
     pub free_bytes: u64,
     /// Changed pages that no checkpoint has written yet, in memory.
@@ -67,12 +79,18 @@ impl From<engine::Stats> for Stats {
             durable_lsn: stats.durable_lsn,
             checkpoint_lsn: stats.checkpoint_lsn,
             replay_bytes: stats.replay_bytes,
+            replay_ops: stats.replay_ops,
+            replay_estimate_us: stats.replay_estimate_us,
+            apply_ns: stats.apply_ns,
+            throttled_count: stats.throttled_count,
+            stalled_count: stats.stalled_count,
             checkpoint_count: stats.checkpoint_count,
             tree_count: stats.tree_count,
             key_count: stats.key_count,
             file_bytes: stats.file_bytes,
             live_bytes: pages.live_pages * page_bytes,
             held_bytes: pages.held_pages * page_bytes,
+            settling_bytes: pages.settling_pages * page_bytes,
             free_bytes: pages.free_pages * page_bytes,
             dirty_bytes: pages.dirty_pages * page_bytes,
             snapshot_count: pages.readers,
