@@ -56,6 +56,7 @@ pub enum Command {
     Stat(care::stat::StatArgs),
     Check(care::check::CheckArgs),
     Doctor(doctor::DoctorArgs),
+    Compact(care::compact::CompactArgs),
     Recover(care::recover::RecoverArgs),
     Backup(care::backup::BackupArgs),
     Restore(restore::RestoreArgs),

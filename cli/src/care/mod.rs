@@ -1,6 +1,7 @@
-//! Looking after a database: statistics, check, recovery of what is damaged, backup.
+//! Looking after a database: statistics, check, compaction, recovery of what is damaged, backup.
 
 pub mod backup;
 pub mod check;
+pub mod compact;
 pub mod recover;
 pub mod stat;

@@ -46,6 +46,9 @@ fn to_json(stats: &Stats, trees: &[(String, u64)]) -> Value {
         "page_bytes": stats.page_bytes,
         "log_bytes": stats.log_bytes,
         "replay_bytes": stats.replay_bytes,
+        "replay_ops": stats.replay_ops,
+        "replay_estimate_us": stats.replay_estimate_us,
+        "settling_bytes": stats.settling_bytes,
     })
 }
 
@@ -56,7 +59,11 @@ fn to_text(name: &str, stats: &Stats, trees: &[(String, u64)]) -> String {
         format!("  data file     {}", Bytes(stats.file_bytes)),
         format!("    in use      {}", Bytes(stats.live_bytes)),
         format!("    free        {} (used again before the file grows)", Bytes(stats.free_bytes)),
-        format!("  log to replay {}", Bytes(stats.replay_bytes)),
+        format!(
+            "  log to replay {}, in about {} ms",
+            Bytes(stats.replay_bytes),
+            stats.replay_estimate_us.div_ceil(1_000)
+        ),
         format!("  identity      {}", stats.store),
     ];
     if !trees.is_empty() {
