@@ -6,6 +6,7 @@ pub mod classic;
 pub mod dense;
 pub mod prefetching;
 pub mod rows;
+pub mod times;
 
 use llmdb_base::PageBytes;
 
