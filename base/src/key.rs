@@ -88,6 +88,14 @@ impl Key {
         Ok((Self(bytes[..len].to_vec()), len))
     }
 
+    /// Length of the key with which `bytes` begins, which is checked in full.
+    ///
+    /// # Errors
+    /// As [`Key::from_encoded`].
+    pub fn len_in(bytes: &[u8]) -> Result<usize, KeyError> {
+        decode::key_len(bytes)
+    }
+
     /// The encoded form.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

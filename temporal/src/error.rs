@@ -1,0 +1,108 @@
+//! What can go wrong.
+
+use std::fmt;
+
+use llmdb_engine::ErrorKind;
+
+use crate::{Period, value::ValueError};
+
+/// Result of a call.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a call failed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The engine refused.
+    Engine(llmdb_engine::Error),
+    /// The value is not what its kind says. Nothing was written.
+    Value(ValueError),
+    /// There is no collection of this name.
+    NoCollection(String),
+    /// There is one of this name already.
+    CollectionExists(String),
+    /// The name is empty or longer than 255 bytes.
+    CollectionName(String),
+    /// The collection is a plain one: it knows neither periods nor old states.
+    NotTemporal(String),
+    /// No moment is in the period.
+    EmptyPeriod(Period),
+    /// The key is longer than [`crate::KEY_LEN_MAX`] bytes.
+    KeyTooLong {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// No transaction of this number has written facts.
+    NoTransaction(llmdb_base::TxnId),
+    /// A stored row is not what this room writes.
+    Corruption {
+        /// Name of the tree.
+        tree: String,
+        /// What was found.
+        what: String,
+    },
+}
+
+impl Error {
+    /// Which action the error calls for.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Engine(error) => error.kind(),
+            Self::Corruption { .. } => ErrorKind::Corruption,
+            Self::KeyTooLong { .. } => ErrorKind::TooLong,
+            Self::Value(_)
+            | Self::NoCollection(_)
+            | Self::CollectionExists(_)
+            | Self::CollectionName(_)
+            | Self::NotTemporal(_)
+            | Self::EmptyPeriod(_)
+            | Self::NoTransaction(_) => ErrorKind::Misuse,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Engine(error) => error.fmt(f),
+            Self::Value(error) => error.fmt(f),
+            Self::NoCollection(name) => write!(f, "there is no collection {name:?}"),
+            Self::CollectionExists(name) => write!(f, "there is a collection {name:?} already"),
+            Self::CollectionName(name) => {
+                write!(f, "the name of a collection has 1 to 255 bytes, not {}", name.len())
+            }
+            Self::NotTemporal(name) => {
+                write!(f, "the collection {name:?} is plain: it has no times to ask for")
+            }
+            Self::EmptyPeriod(Period { from, to }) => {
+                write!(f, "the period from {from} to {to} is empty: it must end after it begins")
+            }
+            Self::KeyTooLong { len } => {
+                write!(f, "the key has {len} bytes, more than the {} that fit", crate::KEY_LEN_MAX)
+            }
+            Self::NoTransaction(txid) => write!(f, "{txid} has written no facts"),
+            Self::Corruption { tree, what } => write!(f, "damaged row of the tree {tree:?}: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Engine(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+impl From<llmdb_engine::Error> for Error {
+    fn from(error: llmdb_engine::Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl From<ValueError> for Error {
+    fn from(error: ValueError) -> Self {
+        Self::Value(error)
+    }
+}

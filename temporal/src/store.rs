@@ -1,0 +1,49 @@
+//! The store of facts, on an engine.
+
+use llmdb_base::TxnId;
+use llmdb_engine::Engine;
+
+use crate::{Result, Undone, View, WriteTxn, undo};
+
+/// Collections of facts in an engine, beside whatever trees it has.
+#[derive(Clone, Copy, Debug)]
+pub struct Store<'e> {
+    engine: &'e Engine,
+}
+
+impl<'e> Store<'e> {
+    /// The facts of `engine`. Nothing is read or written.
+    pub const fn new(engine: &'e Engine) -> Self {
+        Self { engine }
+    }
+
+    /// Begins the one write transaction, waiting for others to end. Its moment of system time is fixed now.
+    ///
+    /// # Errors
+    /// [`crate::Error::Engine`].
+    pub fn begin_write(&self) -> Result<WriteTxn<'e>> {
+        Ok(WriteTxn::begin(self.engine.begin_write()?))
+    }
+
+    /// The newest durable state, and the present.
+    ///
+    /// # Errors
+    /// [`crate::Error::Engine`].
+    pub fn view(&self) -> Result<View> {
+        Ok(View::new(self.engine.snapshot()?, self.engine.now()))
+    }
+
+    /// Undoes a transaction within `txn`: of everything that it asserted, and that no later one asserted anything of, is
+    /// believed again what was believed before. Nothing is rewritten: that it was believed meanwhile stays.
+    ///
+    /// What `txn` itself wrote before this call is not looked at.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoTransaction`]: nothing was written. [`crate::Error::Engine`], [`crate::Error::Corruption`]:
+    /// abort.
+    pub fn undo(&self, txn: &mut WriteTxn<'e>, txid: TxnId) -> Result<Undone> {
+        // The newest state is the one that the open transaction began with: nobody else can write.
+        let before = View::new(self.engine.snapshot_latest()?, txn.timestamp());
+        undo::undo(&before, txn, txid)
+    }
+}

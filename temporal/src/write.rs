@@ -1,0 +1,349 @@
+//! Writing facts: transactions, and what an assertion does to what was believed before.
+
+use llmdb_base::{Timestamp, TxnId};
+use llmdb_engine::{Commit, Durability, KEY_LEN_MAX as TREE_KEY_LEN_MAX};
+
+use crate::{
+    BEGINNING, Error, History, Period, Result, RowKey, Value,
+    catalog::{self, Info, META, Part},
+    epochs,
+    record::{CHAIN_END, OPEN_SUFFIX, ROW_END, Record, bounded_at, chain_after},
+};
+
+/// Longest row in bytes: partition and key, encoded. What a tree holds, less what the times take.
+pub const KEY_LEN_MAX: usize = TREE_KEY_LEN_MAX - 32;
+
+/// The closed records of [`Part::Past`] stand in front of those of all epochs.
+pub(crate) const PAST_EPOCH: u32 = 0;
+
+/// For when an assertion holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Valid {
+    /// From the commit on.
+    Now,
+    /// From a moment on; one that has passed corrects the past.
+    Since(Timestamp),
+    /// For a period.
+    During(Period),
+}
+
+impl From<Period> for Valid {
+    fn from(period: Period) -> Self {
+        Self::During(period)
+    }
+}
+
+/// A transaction that writes facts. All of it happens at one moment of system time: its commit.
+#[derive(Debug)]
+pub struct WriteTxn<'e> {
+    pub(crate) txn: llmdb_engine::WriteTxn<'e>,
+    pub(crate) timestamp: Timestamp,
+    touched: Vec<Touched>,
+}
+
+/// A collection that was written to.
+#[derive(Debug)]
+struct Touched {
+    info: Info,
+    epoch: u32,
+    puts: u64,
+}
+
+impl<'e> WriteTxn<'e> {
+    pub(crate) fn begin(mut txn: llmdb_engine::WriteTxn<'e>) -> Self {
+        let timestamp = txn.timestamp();
+        Self { txn, timestamp, touched: Vec::new() }
+    }
+
+    /// Id that the transaction will have.
+    pub fn txid(&self) -> TxnId {
+        self.txn.txid()
+    }
+
+    /// The moment of its commit.
+    pub fn timestamp(&self) -> Timestamp {
+        self.timestamp
+    }
+
+    /// The transaction of the engine, for what else shall happen with it, or not at all. Trees whose names begin with
+    /// `_time` are this room's.
+    pub fn engine(&mut self) -> &mut llmdb_engine::WriteTxn<'e> {
+        &mut self.txn
+    }
+
+    /// Makes a collection.
+    ///
+    /// # Errors
+    /// [`Error::CollectionExists`], [`Error::CollectionName`]: nothing happened. [`Error::Engine`]: abort.
+    pub fn create(&mut self, name: &str, history: History) -> Result<()> {
+        if name.is_empty() || name.len() > 255 {
+            return Err(Error::CollectionName(name.into()));
+        }
+        if self.find(name)?.is_some() {
+            return Err(Error::CollectionExists(name.into()));
+        }
+        let info = Info { id: catalog::take_id(&mut self.txn)?, name: name.into(), history };
+        self.txn.tree(META)?.put(catalog::collection_key(name), info.encode())?;
+        for part in info.parts() {
+            self.txn.tree(&info.tree(*part))?;
+        }
+        if history != History::Plain {
+            let first = catalog::Epoch::first();
+            self.txn.tree(META)?.put(catalog::epoch_key(info.id, first.begin), first.encode())?;
+        }
+        Ok(())
+    }
+
+    /// The collection called `name`, to write to.
+    ///
+    /// # Errors
+    /// [`Error::NoCollection`]; [`Error::Engine`].
+    pub fn collection(&mut self, name: &str) -> Result<CollectionMut<'_, 'e>> {
+        let at = match self.touched.iter().position(|touched| touched.info.name == name) {
+            Some(at) => at,
+            None => {
+                let info = self.find(name)?.ok_or_else(|| Error::NoCollection(name.into()))?;
+                let epoch = match info.history {
+                    History::Plain => PAST_EPOCH,
+                    History::Bitemporal { .. } => epochs::last(&mut self.txn, info.id)?.number,
+                };
+                self.touched.push(Touched { info, epoch, puts: 0 });
+                self.touched.len() - 1
+            }
+        };
+        Ok(CollectionMut { write: self, at })
+    }
+
+    fn find(&mut self, name: &str) -> Result<Option<Info>> {
+        let meta = self.txn.tree(META)?;
+        meta.get(catalog::collection_key(name))?.map(|bytes| Info::decode(name, bytes)).transpose()
+    }
+
+    /// Commits with the durability that the store was opened with.
+    ///
+    /// # Errors
+    /// As [`WriteTxn::commit_with`].
+    pub fn commit(mut self) -> Result<Commit> {
+        self.finish()?;
+        Ok(self.txn.commit()?)
+    }
+
+    /// Makes everything written visible, atomically, at one moment of system time.
+    ///
+    /// # Errors
+    /// [`Error::Engine`], as a commit of the engine.
+    pub fn commit_with(mut self, durability: Durability) -> Result<Commit> {
+        self.finish()?;
+        Ok(self.txn.commit_with(durability)?)
+    }
+
+    /// Undoes everything. Dropping the transaction does the same.
+    pub fn abort(self) {
+        self.txn.abort();
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        let touched: Vec<_> = self.touched.drain(..).filter(|touched| touched.puts > 0).collect();
+        if touched.iter().any(|touched| touched.info.history != History::Plain) {
+            let txid = self.txid();
+            catalog::note_commit(&mut self.txn, txid, self.timestamp)?;
+        }
+        for Touched { info, puts, .. } in &touched {
+            epochs::advance(&mut self.txn, info, self.timestamp, *puts)?;
+        }
+        Ok(())
+    }
+}
+
+/// A collection in a transaction that writes.
+#[derive(Debug)]
+pub struct CollectionMut<'w, 'e> {
+    write: &'w mut WriteTxn<'e>,
+    at: usize,
+}
+
+impl CollectionMut<'_, '_> {
+    /// Asserts that `row` is `value` for the time that `valid` says. What was believed of that time before is no longer
+    /// believed from this commit on; it stays, and can be asked for.
+    ///
+    /// Cost: a put, and one more for each older record that it takes the place of.
+    ///
+    /// # Errors
+    /// [`Error::Value`], [`Error::KeyTooLong`], [`Error::EmptyPeriod`]; [`Error::NotTemporal`] for a plain collection and
+    /// a `valid` that is not [`Valid::Now`]: nothing was written. [`Error::Engine`], [`Error::Corruption`]: abort.
+    pub fn put(&mut self, row: impl Into<RowKey>, valid: impl Into<Valid>, value: Value<'_>) -> Result<()> {
+        value.check()?;
+        let row = encode_row(&row.into())?;
+        self.assert(&row, valid.into(), Some(&value.encode()))
+    }
+
+    /// Asserts that there is no such row for the time that `valid` says.
+    ///
+    /// # Errors
+    /// As [`CollectionMut::put`].
+    pub fn delete(&mut self, row: impl Into<RowKey>, valid: impl Into<Valid>) -> Result<()> {
+        let row = encode_row(&row.into())?;
+        self.assert(&row, valid.into(), None)
+    }
+
+    fn assert(&mut self, row: &[u8], valid: Valid, stored: Option<&[u8]>) -> Result<()> {
+        let now = self.write.timestamp;
+        if self.touched().info.history == History::Plain {
+            return self.set(row, valid, stored);
+        }
+        let period = match valid {
+            Valid::Now => Period::since(now),
+            Valid::Since(from) => Period::since(from),
+            Valid::During(period) => period,
+        };
+        self.replace(row, period, stored)
+    }
+
+    /// Replaces what is believed of `period` from now on.
+    pub(crate) fn replace(&mut self, row: &[u8], period: Period, stored: Option<&[u8]>) -> Result<()> {
+        if period.is_empty() {
+            return Err(Error::EmptyPeriod(period));
+        }
+        let now = self.write.timestamp;
+        self.touch();
+        let (txid, id) = (self.write.txid(), self.touched().info.id);
+        self.write.txn.tree(META)?.put(catalog::change_key(txid, id, row), b"")?;
+        for (part, time) in [(Part::Past, Period::new(BEGINNING, now)), (Part::Now, Period::since(now))] {
+            let period = period.common(time);
+            if !period.is_empty() {
+                self.replace_in(part, row, period, stored)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, row: &[u8], valid: Valid, stored: Option<&[u8]>) -> Result<()> {
+        if valid != Valid::Now {
+            return Err(Error::NotTemporal(self.touched().info.name.clone()));
+        }
+        self.touch();
+        let name = self.touched().info.tree(Part::Now);
+        let mut tree = self.write.txn.tree(&name)?;
+        match stored {
+            Some(stored) => tree.put(row, stored)?,
+            None => tree.delete(row)?,
+        };
+        Ok(())
+    }
+
+    fn replace_in(&mut self, part: Part, row: &[u8], period: Period, stored: Option<&[u8]>) -> Result<()> {
+        let now = self.write.timestamp;
+        let mut gone = Vec::new();
+        let mut rows: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        let mut keep = |record: Record<'_>| rows.push((record.believed_suffix(), record.believed_value()));
+        for (suffix, bytes) in self.overlapping(part, row, period)? {
+            let old = self.decode(part, &suffix, &bytes)?;
+            let cut = cut(part, old.valid, period, now);
+            for rest in [Period::new(old.valid.from, cut.from), Period::new(cut.to, old.valid.to)] {
+                if !rest.is_empty() {
+                    keep(Record { valid: rest, ..old });
+                }
+            }
+            // What this very transaction asserted was never believed by anybody.
+            if old.system.from < now {
+                let system = Period::new(old.system.from, now);
+                self.close(part, row, &Record { valid: cut, system, ..old })?;
+            }
+            gone.push(suffix);
+        }
+        // Nothing has to say that the present and the future hold nothing; of the past, what was believed when it was
+        // the present would come through.
+        if part == Part::Past || stored.is_some() {
+            keep(Record { valid: period, system: Period::since(now), stored });
+        }
+        gone.retain(|suffix| rows.iter().all(|(kept, _)| kept != suffix));
+        let mut tree = self.write.txn.tree(&self.write.touched[self.at].info.tree(part))?;
+        for suffix in gone {
+            tree.delete([row, &suffix].concat())?;
+        }
+        for (suffix, value) in rows {
+            tree.put([row, &suffix].concat(), value)?;
+        }
+        Ok(())
+    }
+
+    /// The believed records of a row that say something of `period`, as suffixes and values.
+    fn overlapping(&mut self, part: Part, row: &[u8], period: Period) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let name = self.touched().info.tree(part);
+        let tree = self.write.txn.tree(&name)?;
+        let mut found = Vec::new();
+        let open = [row, OPEN_SUFFIX].concat();
+        if let Some(value) = tree.get(&open)? {
+            found.push((OPEN_SUFFIX.to_vec(), value.to_vec()));
+        }
+        // The last moment of the period, and from there backwards.
+        let last = Timestamp::new(period.to.get() - 1);
+        let from = [row, &bounded_at(last)].concat();
+        for entry in tree.range(from..[row, ROW_END].concat())? {
+            let (key, value) = entry?;
+            let suffix = key[row.len()..].to_vec();
+            let record = Record::decode_believed(&suffix, value).ok_or_else(|| damaged_row(&name, key))?;
+            if record.valid.to <= period.from {
+                break;
+            }
+            found.push((suffix, value.to_vec()));
+        }
+        let overlaps = |(suffix, value): &(Vec<u8>, Vec<u8>)| {
+            Record::decode_believed(suffix, value).is_none_or(|record| record.valid.overlaps(period))
+        };
+        found.retain(overlaps);
+        Ok(found)
+    }
+
+    fn decode<'a>(&self, part: Part, suffix: &[u8], value: &'a [u8]) -> Result<Record<'a>> {
+        Record::decode_believed(suffix, value)
+            .ok_or_else(|| damaged_row(&self.touched().info.tree(part), suffix))
+    }
+
+    /// Files a record that is no longer believed: in the chain of its row if it began after the last one of the chain
+    /// ended, else by a moment that it crosses.
+    fn close(&mut self, part: Part, row: &[u8], record: &Record<'_>) -> Result<()> {
+        let touched = &self.write.touched[self.at];
+        let epoch = if part == Part::Past { PAST_EPOCH } else { touched.epoch };
+        let place = [&epoch.to_be_bytes()[..], row].concat();
+        let mut tree = self.write.txn.tree(&touched.info.tree(Part::Closed))?;
+        // A chained record that ended after this one began?
+        let from = [&place[..], &chain_after(record.system.from)].concat();
+        let to = [&place[..], CHAIN_END].concat();
+        let is_chained = tree.range(from..to)?.next().transpose()?.is_none();
+        let key = [&place[..], &record.closed_suffix(is_chained)].concat();
+        tree.put(key, record.closed_value(is_chained))?;
+        Ok(())
+    }
+
+    fn touched(&self) -> &Touched {
+        &self.write.touched[self.at]
+    }
+
+    fn touch(&mut self) {
+        self.write.touched[self.at].puts += 1;
+    }
+}
+
+/// The part of an old record that an assertion for `period` puts an end to.
+///
+/// Of the present tree, an assertion from the present moment on closes the old record with the time that has passed
+/// already: what was believed of a moment when it was the present goes on being believed, so nothing has to say it again.
+fn cut(part: Part, old: Period, period: Period, now: Timestamp) -> Period {
+    match part {
+        Part::Now if period.from == now => Period::new(old.from, old.to.min(period.to)),
+        _ => old.common(period),
+    }
+}
+
+pub(crate) fn damaged_row(tree: &str, key: &[u8]) -> Error {
+    Error::Corruption { tree: tree.into(), what: format!("key {}", key.escape_ascii()) }
+}
+
+fn encode_row(row: &RowKey) -> Result<Vec<u8>> {
+    let bytes = row.encode();
+    match bytes.len() > KEY_LEN_MAX {
+        true => Err(Error::KeyTooLong { len: bytes.len() }),
+        false => Ok(bytes),
+    }
+}
