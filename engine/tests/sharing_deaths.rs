@@ -206,8 +206,69 @@ fn the_living_go_on_where_the_dead_left_off() {
     assert!(acknowledged.lock().unwrap().len() as u64 > PROCESSES * WRITERS / 2);
     assert_sound(&engine);
     let before = numbers(&engine);
+    println!("{:?}", engine.stats().unwrap().pages);
     engine.close().unwrap();
     let engine = Engine::open(&path, Options::default()).unwrap();
     assert_eq!(numbers(&engine), before);
     assert_sound(&engine);
+}
+
+/// Here nobody is always there: processes find themselves alone and go over to private pages, others come in and wait for
+/// them at the door, all are killed at once, and whoever comes next begins anew.
+#[test]
+fn now_and_then_nobody_is_left() {
+    let rounds: u64 =
+        std::env::var("LLMDB_KILL_ROUNDS").ok().and_then(|count| count.parse().ok()).unwrap_or(24);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let acknowledged = Acknowledged::default();
+    let mut chooser = Chooser::new(11);
+    let mut running: Vec<Option<Running>> = (0..PROCESSES).map(|_| None).collect();
+    for round in 0..rounds {
+        for process in 0..PROCESSES {
+            let slot = &mut running[process as usize];
+            match slot.take() {
+                None if chooser.percent(60) => *slot = Some(start(&path, process, &acknowledged)),
+                Some(process) if chooser.percent(50) => kill(process),
+                other => *slot = other,
+            }
+        }
+        if chooser.percent(30) {
+            running.iter_mut().filter_map(Option::take).for_each(kill);
+        }
+        std::thread::park_timeout(Duration::from_millis(chooser.below(120)));
+        if chooser.percent(60) {
+            let seen = acknowledged.lock().unwrap().clone();
+            let engine =
+                Engine::open(&path, options()).unwrap_or_else(|error| panic!("round {round}: {error}"));
+            let found = numbers(&engine);
+            for (writer, number) in seen {
+                assert!(
+                    found.get(&writer) >= Some(&number),
+                    "round {round}: writer {writer}: {number}, {found:?}"
+                );
+            }
+            if chooser.coin() {
+                let mine = PROCESSES * WRITERS;
+                let number = found.get(&mine).copied().unwrap_or(0) + 1;
+                write(&engine, mine, number);
+                acknowledged.lock().unwrap().insert(mine, number);
+                assert_eq!(numbers(&engine)[&mine], number);
+            }
+            if chooser.percent(20) {
+                assert_sound(&engine);
+            }
+            engine.close().unwrap_or_else(|error| panic!("round {round}: {error}"));
+        }
+    }
+    running.into_iter().flatten().for_each(kill);
+    let engine = Engine::open(&path, options()).unwrap();
+    let found = numbers(&engine);
+    for (writer, number) in acknowledged.lock().unwrap().iter() {
+        assert!(found.get(writer) >= Some(number), "writer {writer}: {number}, {found:?}");
+    }
+    assert_sound(&engine);
+    println!("{found:?}");
+    engine.close().unwrap();
+    assert!(!folder.path().join("store-share").exists() && !folder.path().join("store-wal").exists());
 }
