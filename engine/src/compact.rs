@@ -63,7 +63,10 @@ impl Engine {
         let mut work = Work { shared, progress, total: 0, moved: 0, stopped: false };
         let worked = if shared.log.is_some() { work.run() } else { Ok(()) };
         // Also after an error: whoever writes next takes pages where it likes.
-        shared.pager.aim_at(None);
+        if let Ok(_permit) = work.enter() {
+            shared.pager.aim_at(None);
+        }
+        shared.hand_over_by_hand();
         worked?;
         let (pages, bytes) = (shared.pager.stats(), PAGE_SIZE as u64);
         let left_pages = pages.file_pages.saturating_sub(shared.pager.goal_pages());

@@ -261,3 +261,43 @@ fn without_threads_the_turn_goes_round_by_hand() {
     assert_eq!(engine.recovery().replayed_txns, 0);
     assert_sound(&engine);
 }
+
+/// The file is cut while other processes read it, and made longer again by whoever writes next.
+#[test]
+fn a_file_that_is_compacted_shrinks_under_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let engines = [open(&path), open(&path), open(&path)];
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for engine in &engines {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    let snapshot = engine.snapshot().unwrap();
+                    let count = snapshot.trees().unwrap().iter().map(|(_, keys)| keys).sum::<u64>();
+                    let rows = common::contents(&snapshot).unwrap();
+                    assert_eq!(rows.values().map(|rows| rows.len() as u64).sum::<u64>(), count);
+                }
+            });
+        }
+        for round in 0..6_u64 {
+            let engine = &engines[(round % 3) as usize];
+            for part in 0..8 {
+                commit(engine, &puts("t", part * 100..part * 100 + 100, round, 900)).unwrap();
+            }
+            let long = engine.stats().unwrap().file_bytes;
+            let mut txn = engines[((round + 1) % 3) as usize].begin_write().unwrap();
+            txn.drop_tree("t").unwrap();
+            txn.commit().unwrap();
+            let other = &engines[((round + 2) % 3) as usize];
+            commit(other, &puts("kept", 0..20, round, 100)).unwrap();
+            other.compact(&mut |_, _| true).unwrap();
+            // A reader may keep the end for this time.
+            assert!(other.stats().unwrap().file_bytes <= long);
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    engines[0].compact(&mut |_, _| true).unwrap();
+    assert!(engines[1].stats().unwrap().file_bytes < 1 << 20, "{}", engines[1].stats().unwrap().file_bytes);
+    engines.iter().for_each(assert_sound);
+}
