@@ -43,7 +43,7 @@ pub fn run(args: &DoctorArgs, output: &mut Output) -> Result<Exit, Failure> {
     let path = &args.db.db;
     if let Some(db) = structure::open(path, &mut findings, output)? {
         structure::examine(&db, args.deep, &mut findings, output)?;
-        space::examine(&db.stats()?, &mut findings);
+        space::examine(&db.stats()?, &db.readers(), &mut findings);
         db.close()?;
     }
     disk::examine(path, args.disk_writes, &mut findings);
