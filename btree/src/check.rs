@@ -71,6 +71,16 @@ impl CheckReport {
     }
 }
 
+/// Where in its tree a page is used: keys of a node are at or above `from` and below `below`, as far as they are known; a
+/// run is the value of the key `from`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UsedAt<'a> {
+    /// Lower bound of the keys of a node; the key of a run.
+    pub from: Option<&'a [u8]>,
+    /// Upper bound of the keys of a node.
+    pub below: Option<&'a [u8]>,
+}
+
 impl Tree {
     /// Checks every page that can be reached, and goes on behind a bad one. Calls `uses` for every node and run, so
     /// that the caller can compare with the allocation map, read the runs, and find what is reached twice.
@@ -78,6 +88,15 @@ impl Tree {
     /// Cost: reads every node once. Ends on arbitrary bytes: subtrees are entered only if their separators leave
     /// them keys of their own.
     pub fn check<P: ReadPages>(&self, pages: &P, uses: &mut dyn FnMut(PageUse)) -> CheckReport {
+        self.check_with_keys(pages, &mut |page, _| uses(page))
+    }
+
+    /// As [`Tree::check`]; `uses` also hears where in the tree each page is used.
+    pub fn check_with_keys<P: ReadPages>(
+        &self,
+        pages: &P,
+        uses: &mut dyn FnMut(PageUse, UsedAt<'_>),
+    ) -> CheckReport {
         let mut checker = Checker { tree: self, pages, uses, report: CheckReport::default() };
         if !self.is_empty() {
             match self.root_ref() {
@@ -97,13 +116,13 @@ impl Tree {
 struct Checker<'a, 'p, P> {
     tree: &'a Tree,
     pages: &'p P,
-    uses: &'a mut dyn FnMut(PageUse),
+    uses: &'a mut dyn FnMut(PageUse, UsedAt<'_>),
     report: CheckReport,
 }
 
 impl<'p, P: ReadPages> Checker<'_, 'p, P> {
     fn visit(&mut self, child: ChildRef, level: u8, fence: Fence<'p>) {
-        (self.uses)(PageUse::Node { child, level });
+        (self.uses)(PageUse::Node { child, level }, UsedAt { from: fence.low, below: fence.high });
         let node = match fetch(self.pages, self.tree.id, child, level) {
             Ok(node) => node,
             Err(problem) => return self.report.add(problem),
@@ -130,7 +149,7 @@ impl<'p, P: ReadPages> Checker<'_, 'p, P> {
             match leaf.run(index) {
                 Ok(Some(run)) => {
                     self.report.runs += 1;
-                    (self.uses)(PageUse::Run(run));
+                    (self.uses)(PageUse::Run(run), UsedAt { from: leaf.key(index).ok(), below: None });
                 }
                 Ok(None) => {}
                 Err(problem) => self.report.add(problem),

@@ -29,7 +29,7 @@ pub mod testing;
 mod tree;
 mod value;
 
-pub use check::{CheckReport, PageUse};
+pub use check::{CheckReport, PageUse, UsedAt};
 pub use cursor::{Cursor, Entry};
 pub use error::{TreeError, TreeResult};
 pub use load::Loader;

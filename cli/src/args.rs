@@ -57,6 +57,7 @@ pub enum Command {
     Check(care::check::CheckArgs),
     Doctor(doctor::DoctorArgs),
     Compact(care::compact::CompactArgs),
+    Mend(care::mend::MendArgs),
     Recover(care::recover::RecoverArgs),
     Backup(care::backup::BackupArgs),
     Restore(restore::RestoreArgs),

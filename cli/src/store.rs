@@ -43,6 +43,9 @@ fn open_for_writing(path: &Path, create: bool, output: &Output) -> Result<Db, Er
             recovery.replayed_bytes
         ));
     }
+    for what in &recovery.mended {
+        output.note(format_args!("{}: {what}", path.display()));
+    }
     for what in &recovery.damaged_meta_pages {
         output
             .note(format_args!("{}: a meta page was damaged and has been replaced: {what}", path.display()));

@@ -175,7 +175,7 @@ impl Drop for Copy {
     }
 }
 
-fn copy_run<P: ReadPages>(from: &P, to: &mut PageTxn, run: &RunRef) -> Result<RunRef> {
+pub(crate) fn copy_run<P: ReadPages>(from: &P, to: &mut PageTxn, run: &RunRef) -> Result<RunRef> {
     const CHUNK_BYTES: usize = 1 << 20;
     let mut writer = to.begin_run(run.len)?;
     while writer.written < run.len {

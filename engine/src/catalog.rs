@@ -42,6 +42,11 @@ impl Catalog {
         Self { tree: Tree::empty(CATALOG_ID), next_tree_id: FIRST_TREE_ID }
     }
 
+    /// The same without its trees: ids go on from where they are.
+    pub(crate) fn emptied(&self) -> Self {
+        Self { tree: Tree::empty(CATALOG_ID), next_tree_id: self.next_tree_id }
+    }
+
     /// From the opaque bytes of a root; all zero stands for the empty catalog of a new store.
     pub(crate) fn decode(roots: &[u8; ROOTS_LEN]) -> Result<Self> {
         if roots.iter().all(|byte| *byte == 0) {

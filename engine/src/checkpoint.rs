@@ -161,9 +161,10 @@ impl Shared {
         }
     }
 
-    fn checkpoint_locked(&self) -> Result<()> {
+    pub(crate) fn checkpoint_locked(&self) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
         self.check_poison()?;
+        self.mend_if_met();
         let began_us = self.vfs.monotonic_us();
         let (mut checkpoint, log_bytes) = {
             let _permit = self.gate.enter();
@@ -211,6 +212,7 @@ impl Shared {
     /// The last checkpoint: written to both generations, so that nothing needs the log any more.
     pub(crate) fn close_cleanly(&self) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
+        self.mend_if_met();
         let permit = self.gate.try_enter();
         let Some(_permit) = permit else {
             return Err(Error::Misuse("a write transaction is still open".into()));
@@ -220,7 +222,9 @@ impl Shared {
         // The last root needs nothing of the log. A crash that interrupts the removal of the log may leave any of
         // its segments, and none of them must look like the rest of a log whose beginning is lost.
         let end = log.end().max(tip.lsn);
-        let settled = |root: llmdb_pager::RootRecord| root.txid == tip.txid && root.lsn == end;
+        let settled = |root: llmdb_pager::RootRecord| {
+            root.txid == tip.txid && root.lsn == end && root.roots == tip.roots
+        };
         if !settled(self.pager.durable()) || !settled(self.pager.older_durable()) {
             let state = llmdb_pager::RootState { lsn: end, ..tip.state() };
             let root = self.pager.begin_write().commit(state);

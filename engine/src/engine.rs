@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     /// What is known of long readers.
     pub watch: Watch,
     pub closed: AtomicBool,
+    /// Whether mending damaged pages was tried, and failed.
+    pub mending_is_vain: AtomicBool,
     pub workers: Workers,
     /// Bytes of records that other processes have appended, and those that they say need no replay: see
     /// `set_log_bytes_since_checkpoint`. Counts modulo 2^64.

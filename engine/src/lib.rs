@@ -16,6 +16,7 @@ mod engine;
 mod error;
 mod gate;
 mod long_readers;
+mod mend;
 mod open;
 mod options;
 mod overlay;
@@ -42,6 +43,7 @@ pub use llmdb_base::{Corruption, Epoch, Lsn, Pgno, StoreId, Timestamp, TreeId, T
 pub use llmdb_btree::KEY_LEN_MAX;
 pub use llmdb_vfs::BusErrors;
 pub use long_readers::{LeasedSnapshot, Reader};
+pub use mend::MendReport;
 pub use options::{
     Background, Churn, Durability, LogTail, LongReaders, Options, RecoveryTime, Sharing, StartFrom,
 };

@@ -15,8 +15,8 @@ use llmdb_wal::{LogOptions, Replay, TailPolicy};
 
 use crate::{
     Background, Error, LogTail, Options, RecoveryReport, Result, Sharing, StartFrom, background::Workers,
-    commit::Unpublished, engine::Shared, gate::Gate, long_readers::Watch, overlay, pace::Pace, recovery,
-    share,
+    commit::Unpublished, engine::Shared, gate::Gate, long_readers::Watch, mend::at_open, overlay, pace::Pace,
+    recovery, share,
 };
 
 /// Where a store keeps its files.
@@ -64,10 +64,8 @@ pub(crate) fn open(vfs: Arc<dyn Vfs>, path: &Path, options: Options) -> Result<(
     if fresh {
         create(&vfs, &places)?;
     }
-    let access = if options.read_only { Access::ReadOnly } else { Access::ReadWrite };
-    let pager = open_pager(&vfs, &places.data, &options, access)?;
     let began_us = vfs.monotonic_us();
-    let (log, report) = recovery::recover(&vfs, &places.log, &pager, &options)?;
+    let (pager, log, report) = at_open::open(&vfs, &places, &options)?;
     let replay_us = vfs.monotonic_us().saturating_sub(began_us);
     let shared = shared(vfs, path.to_owned(), pager, Some(log), options, Some(lock), report.replayed_bytes);
     shared.pace.count_ops(report.replayed_ops);
@@ -111,6 +109,7 @@ pub(crate) fn shared(
         pace: Pace::default(),
         watch: Watch::default(),
         closed: AtomicBool::new(false),
+        mending_is_vain: AtomicBool::new(false),
         workers,
         foreign_bytes: AtomicU64::new(0),
         company: None,

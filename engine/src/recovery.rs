@@ -28,6 +28,8 @@ pub struct RecoveryReport {
     pub cut_bytes: u64,
     /// Meta pages that were damaged; the others held what was needed.
     pub damaged_meta_pages: Vec<String>,
+    /// What was damaged and could be made again: the allocation map, or what the newest checkpoint held.
+    pub mended: Vec<String>,
     /// Whether a checkpoint should restore what the damage took.
     pub(crate) needs_checkpoint: bool,
 }

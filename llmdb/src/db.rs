@@ -5,8 +5,8 @@ use std::path::Path;
 use llmdb_engine::Engine;
 
 use crate::{
-    BackupReport, CheckReport, Commit, DiskReport, Options, RecoveryReport, Result, SalvageReport, Snapshot,
-    Stats, WriteTxn,
+    BackupReport, CheckReport, Commit, DiskReport, MendReport, Options, RecoveryReport, Result,
+    SalvageReport, Snapshot, Stats, WriteTxn,
 };
 
 /// An open database. Share it between threads by reference or behind an `Arc`.
@@ -210,6 +210,28 @@ impl Db {
         progress: &mut dyn FnMut(u64, u64) -> bool,
     ) -> Result<BackupReport> {
         Ok(self.0.backup(to, progress)?)
+    }
+
+    /// Looks through every page, and makes again what cannot be read: from the older of the two checkpoints that the file
+    /// holds, and the log. That works for pages that were written since the older checkpoint. Readers go on, and get errors
+    /// for damaged pages until then; writers wait. The database does this by itself before it would give the older
+    /// checkpoint up, if a damaged page was met; so this is for those who want to know now.
+    ///
+    /// Cost: reads every page; if something is damaged, replays the log in memory, and loads the damaged trees anew.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Corruption`] if the older checkpoint or the log cannot help: nothing has changed, and
+    /// [`Db::salvage`] saves what can be read. [`crate::ErrorKind::NoSpace`]; [`crate::ErrorKind::Io`];
+    /// [`crate::ErrorKind::Poisoned`]; [`crate::ErrorKind::ReadOnly`].
+    ///
+    /// # Examples
+    /// ```
+    /// # let db = llmdb::Db::in_memory()?;
+    /// assert!(db.mend()?.is_empty());
+    /// # Ok::<(), llmdb::Error>(())
+    /// ```
+    pub fn mend(&self) -> Result<MendReport> {
+        Ok(self.0.mend()?)
     }
 
     /// Saves what can be read of a damaged database at `from` into a new one at `to`, and says what was lost. No

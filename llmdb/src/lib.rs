@@ -62,8 +62,8 @@ pub use db::Db;
 pub use error::{Error, ErrorKind, Result};
 pub use llmdb_engine::{
     BackupReport, BusErrors, CheckReport, Churn, Commit, CompactReport, DiskReport, Durability, KEY_LEN_MAX,
-    LogTail, LongReaders, LostRange, Lsn, MAIN_TREE, Pgno, Problem, Reader, RecoveryReport, RecoveryTime,
-    SalvageReport, Sharing, StartFrom, StoreId, TREE_NAME_LEN_MAX, Timestamp, TreeId, TxnId,
+    LogTail, LongReaders, LostRange, Lsn, MAIN_TREE, MendReport, Pgno, Problem, Reader, RecoveryReport,
+    RecoveryTime, SalvageReport, Sharing, StartFrom, StoreId, TREE_NAME_LEN_MAX, Timestamp, TreeId, TxnId,
 };
 pub use options::Options;
 pub use snapshot::{LeasedSnapshot, Snapshot};

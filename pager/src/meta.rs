@@ -188,6 +188,15 @@ pub struct MetaReport {
 }
 
 impl MetaReport {
+    /// The last transaction that one of them knows of.
+    pub fn newest_txid(&self) -> TxnId {
+        let known = self.slots.iter().filter_map(|slot| match slot.state {
+            SlotState::Valid { txid, .. } => Some(txid),
+            _ => None,
+        });
+        known.max().unwrap_or(TxnId::new(0))
+    }
+
     /// The pages that do not hold what they should. Repair with [`crate::Pager::repair_meta`].
     pub fn damaged(&self) -> impl Iterator<Item = &SlotReport> {
         self.slots.iter().filter(|slot| !matches!(slot.state, SlotState::Valid { .. }))
@@ -212,6 +221,8 @@ pub enum SlotState {
         generation: u64,
         /// Epoch of the root of that generation.
         epoch: Epoch,
+        /// Last transaction in it.
+        txid: TxnId,
     },
     /// It does not begin like a meta page.
     Foreign,
@@ -240,7 +251,7 @@ impl fmt::Display for MetaReport {
 impl fmt::Display for SlotState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Valid { generation, epoch } => write!(f, "generation {generation}, {epoch}"),
+            Self::Valid { generation, epoch, .. } => write!(f, "generation {generation}, {epoch}"),
             Self::Foreign => f.write_str("not a meta page"),
             Self::Newer { version } => write!(f, "version {version}"),
             Self::Damaged { what } => f.write_str(what),
@@ -283,7 +294,8 @@ pub(crate) fn select(slots: [Result<Meta, SlotState>; 4]) -> (Option<Generations
 fn judge(meta: &Meta, generations: Option<&Generations>) -> SlotState {
     let known = generations.is_some_and(|known| known.newest == *meta || known.older == Some(*meta));
     if known {
-        return SlotState::Valid { generation: meta.generation, epoch: meta.root.epoch };
+        let RootRecord { epoch, txid, .. } = meta.root;
+        return SlotState::Valid { generation: meta.generation, epoch, txid };
     }
     damaged(format_args!(
         "generation {} of store {}, which is not one of the last two",

@@ -11,6 +11,7 @@ use llmdb_base::{
 use llmdb_vfs::{AlignedBuf, File, Vfs};
 
 use self::load::Loaded;
+pub(crate) use self::load::check_ranges;
 use crate::{
     allocator::grow,
     checkpoint::write_meta,
@@ -185,7 +186,7 @@ impl Pager {
     pub fn rebuild_map(&self, live: impl IntoIterator<Item = (Pgno, u64)>) -> PageResult<()> {
         let mut slot = lock(&self.writer);
         let WriterSlot::MapUnknown(unknown) = &*slot else { panic_not_rebuilding() };
-        let ranges = load::check_ranges(live, self.published().page_count)?;
+        let ranges = check_ranges(live, self.published().page_count)?;
         self.space.clear_live();
         FIXED_PAGES.into_iter().for_each(|pgno| self.space.take(PageRange::one(pgno)));
         ranges.iter().for_each(|range| self.space.take(*range));

@@ -171,6 +171,11 @@ impl Pager {
         self.map_damage.get()
     }
 
+    /// Whether a damaged page was met since this was last asked.
+    pub fn take_damage_met(&self) -> bool {
+        self.store.damage_met.swap(false, Ordering::AcqRel)
+    }
+
     /// Why no checkpoint can be made any more: writing to the file failed, and nobody knows what reached the disk.
     /// The log still has everything; opening the store anew recovers it.
     pub fn poisoned(&self) -> Option<&str> {

@@ -4,7 +4,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{Ordering, fence},
+        atomic::{AtomicBool, Ordering, fence},
     },
 };
 
@@ -29,6 +29,8 @@ pub(crate) struct Store {
     pub file: Option<Arc<dyn File>>,
     pub id: StoreId,
     pub verified: Verified,
+    /// Whether a page was found damaged since it was last asked.
+    pub damage_met: AtomicBool,
     /// Held while bytes are copied from the file into memory that does not show it by itself.
     loading: Mutex<()>,
 }
@@ -36,7 +38,14 @@ pub(crate) struct Store {
 impl Store {
     /// `shared` says that other processes may write the file too.
     pub fn new(view: View, file: Option<Arc<dyn File>>, id: StoreId, shared: bool) -> Self {
-        Self { view, file, id, verified: Verified::new(shared), loading: Mutex::new(()) }
+        Self {
+            view,
+            file,
+            id,
+            verified: Verified::new(shared),
+            damage_met: AtomicBool::new(false),
+            loading: Mutex::new(()),
+        }
     }
 
     /// The file, which every store has but those in memory.
@@ -94,6 +103,9 @@ impl Store {
             self.view.load(pgno.offset(), PAGE_SIZE).map_err(|source| unreadable(pgno, source))?;
         }
         let verified = verify();
+        if verified.is_err() {
+            self.damage_met.store(true, Ordering::Release);
+        }
         // The bits before the losses: see `lost`.
         fence(Ordering::SeqCst);
         if self.view.losses() == losses {

@@ -3,6 +3,7 @@
 mod nodes;
 mod pages;
 mod runs;
+mod sweep;
 
 use std::{mem, sync::Arc};
 

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use llmdb::Problem;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     args::DbArg,
@@ -11,6 +11,7 @@ use crate::{
     host::Stopwatch,
     output::Output,
     progress, store,
+    text::{Keep, escape},
 };
 
 /// Read every page and look for damage
@@ -39,8 +40,14 @@ pub fn run(args: &CheckArgs, output: &mut Output) -> Result<Exit, Failure> {
     bar.finish_and_clear();
     let seconds = watch.seconds();
     let problems: Vec<_> = report.problems.iter().map(describe).collect();
-    let keys = report.key_count;
-    let result = json!({ "ok": problems.is_empty(), "problems": problems, "keys": keys, "seconds": seconds });
+    let (keys, damage) = (report.key_count, report.problems.iter().map(to_json).collect::<Vec<_>>());
+    let result = json!({
+        "ok": problems.is_empty(),
+        "problems": problems,
+        "damage": damage,
+        "keys": keys,
+        "seconds": seconds,
+    });
     output.result(&result, || match problems.len() {
         0 => {
             format!("{}: no damage ({} keys read in {})", args.db.db.display(), Count(keys), Seconds(seconds))
@@ -57,8 +64,28 @@ pub fn run(args: &CheckArgs, output: &mut Output) -> Result<Exit, Failure> {
 
 /// A problem in one line.
 pub fn describe(problem: &Problem) -> String {
+    let keys = problem.from.as_ref().map_or_else(String::new, |from| {
+        let from = if from.is_empty() {
+            "from the first on".to_owned()
+        } else {
+            format!("from {}", escape(from, Keep::Line))
+        };
+        let below = problem.below.as_ref().map(|below| format!(" up to {}", escape(below, Keep::Line)));
+        format!(" (keys {from}{})", below.unwrap_or_default())
+    });
     match &problem.tree {
-        Some(tree) => format!("tree {tree:?}: {}", problem.what),
-        None => problem.what.clone(),
+        Some(tree) => format!("tree {tree:?}: {}{keys}", problem.what),
+        None => format!("{}{keys}", problem.what),
     }
+}
+
+fn to_json(problem: &Problem) -> Value {
+    let key = |key: &Option<Vec<u8>>| key.as_ref().map(|key| escape(key, Keep::Line));
+    json!({
+        "tree": problem.tree,
+        "page": problem.page.map(|page| page.get()),
+        "from": key(&problem.from),
+        "to": key(&problem.below),
+        "what": problem.what,
+    })
 }

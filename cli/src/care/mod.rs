@@ -3,5 +3,6 @@
 pub mod backup;
 pub mod check;
 pub mod compact;
+pub mod mend;
 pub mod recover;
 pub mod stat;

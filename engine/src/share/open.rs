@@ -19,6 +19,7 @@ use super::{
 use crate::{
     Background, Error, Options, RecoveryReport, Result,
     engine::Shared,
+    mend::at_open,
     open::{self, Places},
     recovery,
 };
@@ -186,11 +187,16 @@ impl Entrance<'_> {
         if !open::exists(&**vfs, &places.data)? {
             open::create(vfs, places)?;
         }
-        let file = open::open_data(&**vfs, &places.data, !options.read_only)?;
-        let access = if options.read_only { Access::ReadOnly } else { Access::ReadWrite };
-        let pager = Pager::open_shared(&**vfs, file, open::pager_options(options), access)
-            .map_err(|error| open::open_error(error, &places.data))?;
-        let (log, report) = recovery::recover(vfs, &places.log, &pager, options)?;
+        let (pager, log, report) = match self.recover() {
+            Err(error) if at_open::may_mend(&error, options) => {
+                // Nobody else is there, so that it can be mended as by whoever has it for himself.
+                let mended = at_open::mend_and_close(vfs, places, options)?;
+                let (pager, log, mut report) = self.recover()?;
+                report.mended = mended;
+                (pager, log, report)
+            }
+            recovered => recovered?,
+        };
         if !options.read_only {
             company.begin_first_turn()?;
             if options.background == Background::Threads {
@@ -223,6 +229,19 @@ impl Entrance<'_> {
             shared.hand_over()?;
         }
         Ok((shared, report))
+    }
+}
+
+impl Entrance<'_> {
+    /// Opens the pages and the log of a store that nobody else has open, and recovers it.
+    fn recover(&self) -> Result<(Arc<Pager>, Log, RecoveryReport)> {
+        let Self { vfs, places, options } = *self;
+        let file = open::open_data(&**vfs, &places.data, !options.read_only)?;
+        let access = if options.read_only { Access::ReadOnly } else { Access::ReadWrite };
+        let pager = Pager::open_shared(&**vfs, file, open::pager_options(options), access)
+            .map_err(|error| open::open_error(error, &places.data))?;
+        let (log, report) = recovery::recover(vfs, &places.log, &pager, options)?;
+        Ok((pager, log, report))
     }
 }
 

@@ -164,7 +164,7 @@ impl Reader<'_> {
 }
 
 /// Checks ranges that somebody found live: inside the file, and apart from each other and from the meta pages.
-pub(super) fn check_ranges(
+pub(crate) fn check_ranges(
     live: impl IntoIterator<Item = (Pgno, u64)>,
     page_count: u64,
 ) -> PageResult<Vec<PageRange>> {
