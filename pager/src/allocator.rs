@@ -48,8 +48,8 @@ pub(crate) struct Allocator {
     free_min: u32,
     /// How many words had at least `DENSITIES[i]` free pages in this pass.
     census: [u64; DENSITIES.len()],
-    /// Where the search for consecutive pages begins.
-    run_from: u64,
+    /// Gaps of so many pages, and longer ones, are found from that page on.
+    gapless: Option<(u64, u64)>,
     /// Single pages to be taken yet before runs are a thing of the past.
     run_age: u32,
     /// Word where the search for lone pages goes on.
@@ -122,15 +122,24 @@ impl Allocator {
         self.low_missed.note_freed(range.count());
         self.run_missed.note_freed(range.count());
         let ceiling = self.ceiling.unwrap_or(u64::MAX);
-        // A gap that may hold a run again is not given away page by page.
-        let pgno = range.first();
-        if range.count() == 1 && pgno < ceiling && space.is_private(pgno) && self.warm.len() < WARM_MAX {
-            self.warm.push(pgno);
+        if let Some((_, from)) = &mut self.gapless {
+            *from = (*from).min(range.first() & !63);
+        }
+        // A gap that may hold a run again is not given away page by page. What is private was written in this run of
+        // the program, so that it is known what it was.
+        if space.raw.contains(range.first()) {
+            return;
+        }
+        for pgno in range.pages().filter(|pgno| *pgno < ceiling && space.is_private(*pgno)) {
+            if self.warm.len() < WARM_MAX {
+                self.warm.push(pgno);
+            }
         }
     }
 
-    /// The private memory of free pages has been given back.
+    /// The private memory of free pages has been given back, or the file has been cut.
     pub fn forget_warm(&mut self) {
+        self.gapless = None;
         self.warm = Vec::new();
     }
 
@@ -145,9 +154,7 @@ impl Allocator {
 
     /// Whether `count` consecutive pages are free below the ceiling. The next run of that length is taken there.
     pub fn has_low_run(&mut self, space: &Space, count: u64, region_pages: u64) -> bool {
-        let Some(first) = self.find_low_run(space, count, region_pages) else { return false };
-        self.run_from = first;
-        true
+        self.find_low_run(space, count, region_pages).is_some()
     }
 
     /// Grows the file if it would be left with fewer than `reserve` free pages, or if free pages are so rare that
@@ -238,18 +245,16 @@ impl Allocator {
 
     /// The shortest gap that holds the run, so that long gaps stay long; of a large file, the shortest in a window.
     fn find_run_below(&mut self, space: &Space, end: u64, count: u64, region_pages: u64) -> Option<u64> {
-        let from = self.run_from.min(end);
+        let known = self.gapless.filter(|(least, _)| count >= *least);
+        let from = known.map_or(0, |(_, from)| from);
+        let mut nearest = None;
         let mut best: Option<(u64, u64)> = None;
-        let gaps = [(from, end), (0, from)]
-            .into_iter()
-            .flat_map(|(from, end)| runs_of_ones(from, end, |index| space.free_word(index)));
-        for gap in gaps {
-            // What has been searched: forward from `from`, then from the beginning.
-            let searched = if gap.first() >= from { gap.first() - from } else { end - from + gap.first() };
-            if best.is_some() && searched > BEST_FIT_PAGES {
+        for gap in runs_of_ones(from, end, |index| space.free_word(index)) {
+            if nearest.is_some_and(|nearest| gap.first() - nearest > BEST_FIT_PAGES) {
                 break;
             }
             let Some(first) = fit(gap.first(), gap.end(), count, region_pages) else { continue };
+            nearest.get_or_insert(gap.first());
             if best.is_none_or(|(len, _)| gap.count() < len) {
                 best = Some((gap.count(), first));
             }
@@ -257,9 +262,10 @@ impl Allocator {
                 break;
             }
         }
-        let (_, first) = best?;
-        self.run_from = if end > BEST_FIT_PAGES { first + count } else { 0 };
-        Some(first)
+        if known.is_none_or(|(least, _)| least == count) {
+            self.gapless = nearest.map(|nearest| (count, nearest)).or(self.gapless);
+        }
+        best.map(|(_, first)| first)
     }
 
     /// A free page between two that are not free. They are looked for while runs need the longer gaps.

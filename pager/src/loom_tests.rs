@@ -76,8 +76,9 @@ impl Common for Table {
     }
 
     fn end_leases(&self, epoch: Epoch) {
-        let leases = self.readers.list().into_iter().filter(|(_, entry)| entry.epoch == epoch);
-        leases.for_each(|(slot, _)| drop(self.readers.end(slot, epoch)));
+        for (slot, _) in self.readers.list() {
+            self.readers.end(slot, epoch);
+        }
     }
 }
 

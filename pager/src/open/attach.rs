@@ -65,8 +65,12 @@ impl Pager {
                 read => break read?,
             }
         };
-        let root = commons.published()?;
-        let file_pages = check_length(&*file, &found)?;
+        let (mut root, mut file_pages) = (commons.published()?, check_length(&*file, &found)?);
+        while root.page_count > file_pages && looks < META_LOOKS_MAX {
+            // The holder of the turn may have cut the file after a shorter root was published.
+            looks += 1;
+            (root, file_pages) = (commons.published()?, check_length(&*file, &found)?);
+        }
         if root.page_count > file_pages {
             return Err(OpenError::Truncated {
                 page_count: root.page_count,
