@@ -37,6 +37,25 @@ fn statistics_for_people_and_programs() {
 }
 
 #[test]
+fn a_database_is_compacted() {
+    let desk = filled();
+    let file_bytes = || std::fs::metadata(desk.db()).unwrap().len();
+    desk.ok(&["import", "in.jsonl", "--tree", "again"]);
+    desk.ok(&["import", "in.jsonl", "--tree", "last"]);
+    desk.ok(&["del", "--all", "--tree", "numbers"]);
+    desk.ok(&["del", "--all", "--tree", "again"]);
+    let before = file_bytes();
+    let rows = desk.ok(&["scan", "--tree", "last"]);
+    let report = desk.json(&["compact"]);
+    assert!(report["moved_pages"].as_u64() > Some(0) && report["stopped"] == false, "{report}");
+    assert!(file_bytes() < before * 2 / 3, "{before} bytes before, {} now: {report}", file_bytes());
+    assert_eq!(desk.ok(&["scan", "--tree", "last"]), rows);
+    assert_eq!(desk.json(&["check"])["ok"], true);
+    let text = desk.ok(&["compact"]);
+    assert!(text.contains("in use"), "{text}");
+}
+
+#[test]
 fn a_sound_database_is_sound() {
     let desk = filled();
     let report = desk.json(&["check"]);

@@ -12,4 +12,5 @@ mod churn;
 mod compact;
 mod readers;
 mod recovery_time;
+mod shared;
 mod store;

@@ -92,3 +92,24 @@ fn a_limit_that_cannot_be_held_stops_nobody_for_ever() {
     let stats: llmdb_engine::Stats = Engine::stats(&engine).unwrap();
     assert!(stats.checkpoint_count >= 20, "{stats:?}");
 }
+
+/// With threads: writers that run ahead of the checkpoints are slowed down, or wait, and all they wrote is there.
+#[test]
+fn writers_wait_for_checkpoints_in_the_background() {
+    for (throttle_us, stall_us) in [(1, u64::MAX), (1, 2)] {
+        let mut options =
+            by_estimate(RecoveryTime { checkpoint_us: u64::MAX, throttle_us, stall_us, read_us: 1 });
+        options.background = llmdb_engine::Background::Threads;
+        let (_, engine) = open_new(options);
+        for round in 0..20 {
+            put(&engine, 0..10, round, |_| 200);
+        }
+        let stats = engine.stats().unwrap();
+        if stall_us == u64::MAX {
+            assert_eq!(stats.throttled_count, 19, "each but the first: {stats:?}");
+        } else {
+            assert!(stats.stalled_count > 0 && stats.checkpoint_count >= stats.stalled_count, "{stats:?}");
+        }
+        assert_eq!(engine.snapshot_latest().unwrap().trees().unwrap(), [("rows".to_owned(), 10)]);
+    }
+}
