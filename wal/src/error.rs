@@ -2,6 +2,8 @@
 
 use std::{fmt, io};
 
+use llmdb_base::Lsn;
+
 /// Result of an operation on the log.
 pub type LogResult<T> = Result<T, LogError>;
 
@@ -33,6 +35,13 @@ pub enum LogError {
     /// An earlier write or sync failed, with this reason. What had not been acknowledged by then may or may
     /// not be durable; nothing more is accepted until the log is opened again.
     Poisoned(String),
+    /// The log was given up there, or never was complete: what lies between cannot be read any more.
+    Gap {
+        /// Where the first record that is missing begins.
+        wanted: Lsn,
+        /// Where the log goes on behind the gap, if it does.
+        oldest: Option<Lsn>,
+    },
     /// The caller asked for something impossible.
     Misuse(&'static str),
 }
@@ -70,6 +79,10 @@ impl fmt::Display for LogError {
                     "the log accepts nothing until it is opened again, because a write failed: {reason}"
                 )
             }
+            Self::Gap { wanted, oldest: Some(oldest) } => {
+                write!(f, "the log has no records between {wanted} and {oldest}")
+            }
+            Self::Gap { wanted, oldest: None } => write!(f, "the log has no records from {wanted} on"),
             Self::Misuse(what) => f.write_str(what),
         }
     }

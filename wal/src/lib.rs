@@ -14,6 +14,7 @@
 //! `docs/adr/0004-logical-log-and-group-commit.md`.
 #![forbid(unsafe_code)]
 
+mod archive;
 mod batch;
 mod commit_queue;
 mod error;
@@ -21,6 +22,7 @@ mod flight;
 mod folder;
 mod fragment;
 mod hand_over;
+mod keep;
 mod log;
 mod options;
 mod replay;
@@ -31,10 +33,12 @@ mod sync;
 mod tail;
 mod writer;
 
+pub use archive::{Added, Archive, ArchiveSpan};
 pub use error::{LogError, LogResult};
 pub use hand_over::LogPosition;
+pub use keep::SegmentInfo;
 pub use log::Log;
 pub use options::{LogOptions, TailPolicy};
-pub use replay::{RecordReader, Replay};
+pub use replay::{LogFolders, LogReader, LogRecord, LogRecordReader, RecordReader, Replay};
 pub use stats::LogStats;
 pub use writer::RecordWriter;

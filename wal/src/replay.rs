@@ -2,6 +2,8 @@
 
 mod debris;
 mod media;
+pub(crate) mod parts;
+mod reader;
 mod scan;
 mod stream;
 mod survey;
@@ -13,7 +15,11 @@ use std::{path::Path, sync::Arc};
 use llmdb_base::{Lsn, StoreId};
 use llmdb_vfs::{BLOCK_SIZE, Vfs};
 
-pub use self::stream::RecordReader;
+pub(crate) use self::reader::verify_part;
+pub use self::{
+    reader::{LogFolders, LogReader, LogRecord, LogRecordReader},
+    stream::RecordReader,
+};
 use self::{scan::Scan, stream::Stream, survey::Survey};
 use crate::{
     Log, LogError, LogOptions, LogResult, TailPolicy,

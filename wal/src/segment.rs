@@ -70,6 +70,11 @@ impl SegmentHeader {
         (unit, checksum)
     }
 
+    /// The index that the first unit of a file claims; whether it is true is seen by decoding it for that index.
+    pub(crate) fn claimed_index(unit: &[u8]) -> u64 {
+        if unit.len() < BLOCK_SIZE { 0 } else { codec::get_u64(unit, SEGMENT_INDEX) }
+    }
+
     /// The header in the first unit of the file of segment `index`, and its checksum.
     pub(crate) fn decode(unit: &[u8], store: StoreId, index: u64) -> Result<(Self, u32), HeaderFault> {
         let invalid = |what: &str| Err(HeaderFault::Invalid(what.to_owned()));

@@ -216,6 +216,20 @@ impl Tail {
         self.open.as_ref().is_some_and(|open| open.record_count > 0)
     }
 
+    /// Whether anything is in memory that has not been handed to the disk.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.record_begun
+            || !self.sealed.is_empty()
+            || self.open.as_ref().is_some_and(|open| open.used > BATCH_HEADER_LEN)
+    }
+
+    /// Gives the open batch back if nothing is in it.
+    pub(crate) fn drop_empty_batch(&mut self) {
+        if let Some(open) = self.open.take_if(|open| open.used == BATCH_HEADER_LEN) {
+            self.free.push(open.buffer);
+        }
+    }
+
     /// Seals the open batch, if there is anything in it.
     pub(crate) fn seal(&mut self, fill: Fill) {
         let Some(mut open) = self.open.take() else { return };

@@ -18,13 +18,15 @@ pub(super) struct Media {
     len: u64,
     window: Option<AlignedBuf>,
     window_start: u64,
+    /// Where reading ahead ends.
+    ahead_end: u64,
 }
 
 impl Media {
     pub(super) fn new(file: Arc<dyn File>, segment_index: u64) -> LogResult<Self> {
         let len = file.len().map_err(LogError::during("ask for the length of a log segment"))?;
         let len = len - len % BLOCK_SIZE as u64;
-        Ok(Self { file, segment_index, len, window: None, window_start: 0 })
+        Ok(Self { file, segment_index, len, window: None, window_start: 0, ahead_end: u64::MAX })
     }
 
     pub(super) fn segment_index(&self) -> u64 {
@@ -33,6 +35,20 @@ impl Media {
 
     pub(super) fn len(&self) -> u64 {
         self.len
+    }
+
+    /// Length of the file now.
+    pub(super) fn file_len(&self) -> LogResult<u64> {
+        self.file.len().map_err(LogError::during("ask for the length of a log segment"))
+    }
+
+    /// Reads ahead no further than `offset`, rounded up to a unit: what lies behind may still change, and must not
+    /// stand in the window when it does. Takes note of how long the file has become.
+    pub(super) fn read_ahead_to(&mut self, offset: u64) -> LogResult<()> {
+        let len = self.file_len()?;
+        self.len = len - len % BLOCK_SIZE as u64;
+        self.ahead_end = offset.next_multiple_of(BLOCK_SIZE as u64);
+        Ok(())
     }
 
     /// Forces to the media what an earlier process may have left in the page cache: what is read from now on
@@ -47,7 +63,8 @@ impl Media {
         let Some(end) = end else { return Ok(None) };
         let window_len = self.window.as_ref().map_or(0, |window| window.len() as u64);
         if offset < self.window_start || end > self.window_start + window_len {
-            self.read(offset, WINDOW_BYTES.max(len as u64).min(self.len - offset))?;
+            let ahead = WINDOW_BYTES.min(self.ahead_end.saturating_sub(offset));
+            self.read(offset, ahead.max(len as u64).min(self.len - offset))?;
         }
         let window = self.window.as_ref().expect("it has just been read");
         let start = in_memory(offset - self.window_start);

@@ -47,6 +47,11 @@ impl Walk {
         Self { media, header, current: None, next: from }
     }
 
+    /// Lets batches that begin before `offset` be read whole, and nothing behind them.
+    pub(super) fn read_ahead_to(&mut self, offset: u64) -> LogResult<()> {
+        self.media.read_ahead_to(offset)
+    }
+
     /// Goes on to the next batch. `None` where the chain ends.
     pub(super) fn advance(&mut self) -> LogResult<Option<Batch>> {
         let at = self.next;
