@@ -28,6 +28,7 @@ mod split;
 pub mod testing;
 mod tree;
 mod value;
+mod walk;
 
 pub use check::{CheckReport, PageUse, UsedAt};
 pub use cursor::{Cursor, Entry};
@@ -39,3 +40,4 @@ pub use relocate::{MoveLimits, Moved, Moves};
 pub use salvage::Lost;
 pub use tree::{HEIGHT_MAX, TREE_LEN, Tree};
 pub use value::{NewValue, RUN_REF_LEN, Value, decode_run, encode_run, is_inline};
+pub use walk::reseal_leaf;

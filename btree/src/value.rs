@@ -12,7 +12,7 @@ pub const RUN_REF_LEN: usize = 32;
 const FIRST: usize = 0;
 const LEN: usize = FIRST + 8;
 const BIRTH: usize = LEN + 8;
-const CHECKSUM: usize = BIRTH + 8;
+pub(crate) const CHECKSUM: usize = BIRTH + 8;
 const RESERVED: usize = CHECKSUM + 4;
 const _: () = assert!(RESERVED + 4 == RUN_REF_LEN);
 

@@ -13,6 +13,7 @@ mod allocator;
 mod checkpoint;
 mod durable;
 mod holders;
+mod image;
 mod lost;
 mod map;
 mod meta;
@@ -43,6 +44,7 @@ mod loom_tests;
 
 pub use checkpoint::{Checkpoint, Progress};
 pub use holders::{Holder, RestingGuard};
+pub use image::{TakePages, reseal_node, reseal_run, write_image_meta};
 pub use meta::{FORMAT_VERSION, MetaReport, SlotReport, SlotState};
 pub use open::OpenError;
 pub use options::{Access, PagerOptions, Pick, Visible};
