@@ -26,10 +26,12 @@ pub enum Bug {
     NeverReuse,
     /// The committer who is appointed to write the log next is not woken. Only more than one thread can show it.
     LostWakeup,
+    /// The change feed leaves out a transaction. No crash is needed to see it.
+    SkipChange,
 }
 
 impl Bug {
-    /// All that one thread can show.
+    /// All that one thread can show of crashes.
     pub const ALL: [Self; 9] = [
         Self::AckBeforeSync,
         Self::SkipChecksum,

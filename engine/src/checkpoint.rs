@@ -162,16 +162,22 @@ impl Shared {
     }
 
     pub(crate) fn checkpoint_locked(&self) -> Result<()> {
-        let Some(log) = &self.log else { return Ok(()) };
+        self.checkpoint_with(|| ()).map(drop)
+    }
+
+    /// Writes a checkpoint; `hold` runs while the state that becomes durable is the tip, and its answer is returned.
+    /// `None` without a log. Called with `checkpointing` locked.
+    pub(crate) fn checkpoint_with<T>(&self, hold: impl FnOnce() -> T) -> Result<Option<T>> {
+        let Some(log) = &self.log else { return Ok(None) };
         self.check_poison()?;
         self.mend_if_met();
         let began_us = self.vfs.monotonic_us();
-        let (mut checkpoint, log_bytes) = {
+        let (mut checkpoint, log_bytes, held) = {
             let _permit = self.gate.enter();
             self.take_turn(self.options.lock_timeout_us)?;
             let checkpoint = self.pager.begin_checkpoint()?;
             self.pace.begin_checkpoint();
-            (checkpoint, self.log_bytes())
+            (checkpoint, self.log_bytes(), hold())
         };
         let root = *checkpoint.root();
         // The checkpoint must not show a state that the log could still lose: commits would become durable out
@@ -187,13 +193,13 @@ impl Shared {
         if planted(Bug::CutLogAtNewerMeta) {
             keep_from = root.lsn;
         }
-        log.retire(keep_from)?;
+        self.give_up_log(log, keep_from)?;
         self.look_at_leases();
         if self.pager.has_free_end() {
             let _permit = self.gate.enter();
             self.pager.give_end_back()?;
         }
-        Ok(())
+        Ok(Some(held))
     }
 
     /// Writes damaged meta pages anew: from the other copy, or by a checkpoint where both copies were lost. A full
@@ -219,9 +225,14 @@ impl Shared {
         };
         let tip = self.pager.tip();
         self.sync_to(tip.lsn)?;
+        if self.options.archive.is_some() {
+            log.finish_segment()?;
+        }
+        let is_kept = self.log_outlives_close(log)?;
         // The last root needs nothing of the log. A crash that interrupts the removal of the log may leave any of
         // its segments, and none of them must look like the rest of a log whose beginning is lost.
-        let end = log.end().max(tip.lsn);
+        // A log that is kept goes on right where it ends.
+        let end = if is_kept { log.chain_end() } else { log.end() }.max(tip.lsn);
         let settled = |root: llmdb_pager::RootRecord| {
             root.txid == tip.txid && root.lsn == end && root.roots == tip.roots
         };
@@ -233,6 +244,11 @@ impl Shared {
             checkpoint.write(&mut |_| ())?;
             checkpoint.finish_clean()?;
         }
+        if is_kept {
+            self.give_up_log(log, end)?;
+            return Ok(log.leave()?);
+        }
+        self.note_skip(log, end);
         Ok(log.remove()?)
     }
 }

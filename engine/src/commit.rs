@@ -88,6 +88,23 @@ impl Unpublished {
         let wait_for_sync = durability != Durability::Off;
         lock(&self.queue).push_back(Pending { root: *root, wait_for_sync });
     }
+
+    /// Waits about `timeout` at most for something that comes true when commits are published or made durable.
+    pub(crate) fn wait_until(&self, mut timeout: Duration, is_true: &dyn Fn() -> bool) -> bool {
+        // What becomes durable without being published anew tells nobody: so it is looked for now and then.
+        const LOOK_AFTER: Duration = Duration::from_millis(50);
+        while !timeout.is_zero() {
+            let queue = lock(&self.queue);
+            if is_true() {
+                return true;
+            }
+            let wait = timeout.min(LOOK_AFTER);
+            // Whether it was the time-out or the signal that ended the wait: it is looked at again.
+            drop(self.published.wait_timeout(queue, wait));
+            timeout -= wait;
+        }
+        is_true()
+    }
 }
 
 impl Shared {
@@ -120,6 +137,7 @@ impl Shared {
 
     /// Shows readers what may be shown.
     pub(crate) fn publish_ready(&self) {
+        self.tell_durable();
         let durable = self.durable_lsn();
         let mut queue = lock(&self.unpublished.queue);
         let mut newest = None;

@@ -15,7 +15,8 @@ use llmdb_wal::Log;
 
 use crate::{
     Background, Commit, Error, Options, RecoveryReport, Result, Snapshot, WriteTxn, background::Workers,
-    commit::Unpublished, gate::Gate, long_readers::Watch, open, pace::Pace, share::Company,
+    commit::Unpublished, feed::Pins, gate::Gate, keeping::Keeping, long_readers::Watch, open, pace::Pace,
+    share::Company,
 };
 
 /// How long a writer that does not want to wait gives another process to hand over what it does not use.
@@ -56,6 +57,9 @@ pub(crate) struct Shared {
     /// What is known of long readers.
     pub watch: Watch,
     pub closed: AtomicBool,
+    /// Readers of the change feed in this process.
+    pub pins: Pins,
+    pub keeping: Keeping,
     /// Whether mending damaged pages was tried, and failed.
     pub mending_is_vain: AtomicBool,
     pub workers: Workers,
@@ -88,6 +92,7 @@ impl Engine {
         let engine = Self { shared: Arc::new(shared), recovery };
         engine.shared.workers.attach(&engine.shared);
         if !engine.shared.is_away() {
+            engine.shared.tell_durable();
             engine.shared.serve_in_background();
         }
         Ok(engine)

@@ -3,7 +3,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use llmdb_base::{Corruption, PAGE_SIZE, PageError, PageErrorKind};
+use llmdb_base::{Corruption, Lsn, PAGE_SIZE, PageError, PageErrorKind, TxnId};
 use llmdb_btree::TreeError;
 use llmdb_pager::OpenError;
 use llmdb_vfs::LockError;
@@ -87,6 +87,19 @@ pub enum Error {
     Missing(PathBuf),
     /// A call that makes no sense here.
     Misuse(String),
+    /// A backup cannot be used: a part of it, or of what it stands on, is missing, foreign, out of its place or changed.
+    BrokenBackup(String),
+    /// What was asked for lies before or behind what backups and log hold; says how far they go.
+    OutOfReach(String),
+    /// The change feed cannot go on from there: the log between was given up.
+    FeedGap {
+        /// The last transaction that had been read, if that is known.
+        after: Option<TxnId>,
+        /// Where the log is needed from.
+        wanted: Lsn,
+        /// Where it begins now. Who takes a snapshot can go on from the position of that snapshot.
+        oldest: Lsn,
+    },
     /// The source of a streamed value failed, or gave fewer bytes than announced.
     Source(io::Error),
     /// The caller's progress function asked to stop.
@@ -126,6 +139,10 @@ pub enum ErrorKind {
     Missing,
     /// Fix the call.
     Misuse,
+    /// A backup cannot be used: take an older one, or another set.
+    BrokenBackup,
+    /// What was asked for is not kept: it was given up, or never was.
+    NotKept,
     /// The caller asked to stop.
     Cancelled,
     /// Take a new snapshot.
@@ -152,6 +169,8 @@ impl Error {
             Self::NotAscending | Self::TreeName(_) | Self::Misuse(_) | Self::CannotShare(_) => {
                 ErrorKind::Misuse
             }
+            Self::BrokenBackup(_) => ErrorKind::BrokenBackup,
+            Self::OutOfReach(_) | Self::FeedGap { .. } => ErrorKind::NotKept,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::SnapshotTooOld { .. } => ErrorKind::SnapshotTooOld,
         }
@@ -225,6 +244,16 @@ impl fmt::Display for Error {
             Self::Missing(path) => write!(f, "{} does not exist", path.display()),
             Self::Misuse(what) => f.write_str(what),
             Self::Source(source) => write!(f, "the source of the value failed: {source}"),
+            Self::BrokenBackup(what) => write!(f, "broken backup: {what}"),
+            Self::OutOfReach(what) => f.write_str(what),
+            Self::FeedGap { after, wanted, oldest } => {
+                let after = after.map(|txid| format!(" (behind {txid})")).unwrap_or_default();
+                write!(
+                    f,
+                    "changes are gone: the log is needed from {wanted}{after} on, and begins at {oldest} now; take a \
+                     snapshot, and go on from its position"
+                )
+            }
             Self::Cancelled => f.write_str("stopped on request"),
             Self::SnapshotTooOld { txid } => {
                 write!(f, "the lease of the snapshot of {txid} was ended, because it was held for too long")

@@ -15,8 +15,8 @@ use llmdb_wal::{LogOptions, Replay, TailPolicy};
 
 use crate::{
     Background, Error, LogTail, Options, RecoveryReport, Result, Sharing, StartFrom, background::Workers,
-    commit::Unpublished, engine::Shared, gate::Gate, long_readers::Watch, mend::at_open, overlay, pace::Pace,
-    recovery, share,
+    commit::Unpublished, engine::Shared, feed::Pins, gate::Gate, keeping::Keeping, long_readers::Watch,
+    mend::at_open, overlay, pace::Pace, recovery, share,
 };
 
 /// Where a store keeps its files.
@@ -109,6 +109,8 @@ pub(crate) fn shared(
         pace: Pace::default(),
         watch: Watch::default(),
         closed: AtomicBool::new(false),
+        pins: Pins::default(),
+        keeping: Keeping::default(),
         mending_is_vain: AtomicBool::new(false),
         workers,
         foreign_bytes: AtomicU64::new(0),

@@ -1,5 +1,7 @@
 //! How a store is opened.
 
+use std::path::PathBuf;
+
 use llmdb_vfs::BusErrors;
 
 /// How long a commit waits, and what a crash may take from it. Atomicity never depends on it: after a crash the
@@ -161,6 +163,18 @@ pub struct Options {
     pub log_tail: LogTail,
     /// See [`StartFrom`].
     pub start_from: StartFrom,
+    /// Folder to which the log is copied before it is given up, so that a backup can be brought forward to any
+    /// commit. Every opening for writing must name it, or there is a gap. Default: none.
+    pub archive: Option<PathBuf>,
+    /// How much log is kept that the archive does not take, because its disk is full or gone. Beyond it, the store
+    /// goes on and the archive gets a gap, which is counted and logged. Default: 1 GiB.
+    pub archive_backlog_bytes: u64,
+    /// How much log is kept for readers of the change feed at most. One that falls further behind gets
+    /// [`crate::Error::FeedGap`]. Default: 1 GiB.
+    pub feed_log_bytes: u64,
+    /// How long log is kept for them at most, in microseconds; it is looked at when a checkpoint is made. Default: 7
+    /// days.
+    pub feed_log_us: u64,
     /// See [`Background`].
     pub background: Background,
     /// What becomes of the process if another program cuts the data file, or its device fails, under the map. See
@@ -192,6 +206,10 @@ impl Default for Options {
             log_window_bytes: 1 << 20,
             log_tail: LogTail::Strict,
             start_from: StartFrom::Newest,
+            archive: None,
+            archive_backlog_bytes: 1 << 30,
+            feed_log_bytes: 1 << 30,
+            feed_log_us: 7 * 24 * 3_600 * 1_000_000,
             background: Background::Threads,
             bus_errors: BusErrors::Catch,
             sharing: Sharing::Exclusive,

@@ -12,7 +12,7 @@ use llmdb_wal::{Log, Replay};
 
 use crate::{Error, LogTail, Options, Result, open::open_replay};
 
-use self::applier::Applier;
+pub(crate) use self::applier::Applier;
 
 /// What opening a store had to do.
 #[derive(Clone, Debug, Default)]

@@ -33,7 +33,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use llmdb_base::{checksum::crc32c, sync::Mutex};
+use llmdb_base::{Lsn, checksum::crc32c, sync::Mutex};
 use llmdb_pager::share::layout;
 use llmdb_vfs::{ShareError, SharedArea, Vfs};
 
@@ -98,6 +98,16 @@ impl Company {
 
     fn now_us(&self) -> u64 {
         self.vfs.monotonic_us()
+    }
+
+    /// Tells the others how far the log is durable.
+    pub(crate) fn tell_durable(&self, lsn: Lsn) {
+        self.word(layout::DURABLE).fetch_max(lsn.get(), Release);
+    }
+
+    /// How far the log is durable at least, as far as the others have told.
+    pub(crate) fn durable(&self) -> Lsn {
+        Lsn::new(self.load(layout::DURABLE))
     }
 
     /// Asks the holder of the turn to look at the others.

@@ -47,6 +47,16 @@ pub struct Stats {
     pub file_bytes: u64,
     /// Size of a page.
     pub page_bytes: u64,
+    /// Oldest position from which the log is kept for a reader of the change feed; `None` if there is none.
+    pub feed_lsn: Option<Lsn>,
+    /// How far the log is archived, as far as this opening knows; `None` without an archive.
+    pub archived_lsn: Option<Lsn>,
+    /// Whether the last attempt to archive failed: look at the disk of the archive.
+    pub archive_failed: bool,
+    /// Attempts to archive that failed since the store was opened.
+    pub archive_failures: u64,
+    /// Gaps that the archive got since the store was opened: only a new backup helps.
+    pub archive_gaps: u64,
     /// What the pager counts.
     pub pages: llmdb_pager::PagerStats,
     /// What the log counts; `None` for a store in memory.
@@ -62,6 +72,8 @@ impl Engine {
         let shared = &self.shared;
         let trees = self.snapshot_latest()?.trees()?;
         let (tip, pages) = (shared.pager.tip(), shared.pager.stats());
+        let archived = shared.keeping.archived_lsn.load(Ordering::Acquire);
+        let consumers = self.consumers()?.into_iter().map(|consumer| consumer.position.lsn).min();
         Ok(Stats {
             store: shared.pager.store_id(),
             txid: tip.txid,
@@ -81,6 +93,11 @@ impl Engine {
             key_count: trees.iter().map(|(_, keys)| keys).sum(),
             file_bytes: pages.file_pages * PAGE_SIZE as u64,
             page_bytes: PAGE_SIZE as u64,
+            feed_lsn: consumers.into_iter().chain(shared.pins.oldest()).min(),
+            archived_lsn: shared.options.archive.as_ref().map(|_| Lsn::new(archived)),
+            archive_failed: shared.keeping.archive_failed(),
+            archive_failures: shared.keeping.archive_failures.load(Ordering::Relaxed),
+            archive_gaps: shared.keeping.archive_gaps.load(Ordering::Relaxed),
             pages,
             log: shared.log.as_ref().map(llmdb_wal::Log::stats),
         })

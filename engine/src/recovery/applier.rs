@@ -7,7 +7,7 @@ use llmdb_btree::{NewValue, Tree};
 use llmdb_pager::{PageTxn, Pager, RootState, Savepoint};
 
 use crate::{
-    Error, Result,
+    Commit, Error, Result,
     catalog::Catalog,
     record::{Op, OpReader},
 };
@@ -17,7 +17,7 @@ use super::pending::Pending;
 /// Reapplies records to pages, all in one page transaction: a page is copied once however many records touch it.
 ///
 /// Changes of single keys are gathered; whatever else a record does finds them applied.
-pub(super) struct Applier {
+pub(crate) struct Applier {
     pages: PageTxn,
     last: RootState,
     trees: Trees,
@@ -52,15 +52,15 @@ impl Trees {
 }
 
 impl Applier {
-    pub(super) fn new(pager: &Arc<Pager>) -> Result<Self> {
+    pub(crate) fn new(pager: &Arc<Pager>) -> Result<Self> {
         let tip = pager.tip();
         let last = RootState { txid: tip.txid, timestamp: tip.timestamp, lsn: tip.lsn, roots: tip.roots };
         let trees = Trees { catalog: Catalog::decode(&last.roots)?, open: Vec::new() };
         Ok(Self { pages: pager.begin_write(), last, trees, pending: Pending::default(), ops: 0 })
     }
 
-    /// Applies one record, which must be whole.
-    pub(super) fn apply<R: Read>(&mut self, record: R, end: Lsn) -> Result<()> {
+    /// Applies one record, which must be whole, and says which commit it was.
+    pub(crate) fn apply<R: Read>(&mut self, record: R, end: Lsn) -> Result<Commit> {
         let mut ops = OpReader::new(record);
         let Some(Op::Begin(txid)) = ops.next_op()? else {
             return Err(Error::BadRecord("it does not begin with its transaction id".into()));
@@ -77,7 +77,7 @@ impl Applier {
             match op {
                 Op::Commit(timestamp) => {
                     (self.last.txid, self.last.timestamp, self.last.lsn) = (txid, timestamp, end);
-                    return Ok(());
+                    return Ok(Commit { txid, timestamp, lsn: end });
                 }
                 Op::Savepoint(index) => {
                     self.flush()?;
@@ -166,7 +166,7 @@ impl Applier {
     }
 
     /// Ends the replay: its state is the newest one, and visible.
-    pub(super) fn finish(mut self, pager: &Pager) -> Result<()> {
+    pub(crate) fn finish(mut self, pager: &Pager) -> Result<()> {
         self.flush()?;
         for (name, tree) in &self.trees.open {
             self.trees.catalog.set(&mut self.pages, name, tree)?;

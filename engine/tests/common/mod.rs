@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
 pub mod behaviour;
+pub mod follower;
 pub mod script;
 
 use std::{path::Path, sync::Arc};

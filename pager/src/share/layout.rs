@@ -45,6 +45,9 @@ pub const DOOR_WAIT: usize = 9 * LINE;
 /// Live pages, held pages, and pages of the file, as of the last publication; for people who watch.
 pub const FIGURES: usize = 10 * LINE;
 
+/// The log is durable up to this LSN, and further perhaps. Only grows.
+pub const DURABLE: usize = 11 * LINE;
+
 /// Published roots, the last few.
 pub const RING: usize = 16 * LINE;
 /// How many.
