@@ -14,7 +14,7 @@ use crate::{
 /// Dropping it closes it as [`Db::close`] does, but has nobody to tell of a failure; what was acknowledged is
 /// safe either way.
 #[derive(Debug)]
-pub struct Db(Engine);
+pub struct Db(pub(crate) Engine);
 
 impl Db {
     /// Opens the database at `path`, makes it if it is missing and [`Options::create`] allows it, and recovers

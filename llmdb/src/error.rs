@@ -49,6 +49,11 @@ pub enum ErrorKind {
     Missing,
     /// The call makes no sense here. Fix the program.
     Misuse,
+    /// A backup cannot be used: a part of it, or of what it stands on, is missing, foreign, out of its place or
+    /// changed.
+    BrokenBackup,
+    /// What was asked for is not kept: changes whose log was given up, or a commit that backups and log do not reach.
+    NotKept,
     /// The caller's progress function asked to stop.
     Cancelled,
     /// The lease of a snapshot was ended, because it held back too much for too long. Take a new one.
@@ -71,6 +76,8 @@ impl ErrorKind {
             Self::ReadOnly => "read_only",
             Self::Missing => "missing",
             Self::Misuse => "misuse",
+            Self::BrokenBackup => "broken_backup",
+            Self::NotKept => "not_kept",
             Self::Cancelled => "cancelled",
             Self::SnapshotTooOld => "snapshot_too_old",
         }
@@ -92,7 +99,15 @@ impl ErrorKind {
             }
             Self::SnapshotTooOld => Some("take a new snapshot and begin again"),
             Self::TxnFailed => Some("abort the transaction and begin another"),
-            Self::TooLong | Self::Misuse | Self::Missing | Self::ReadOnly | Self::Cancelled => None,
+            Self::BrokenBackup => {
+                Some("use another set; backups of this set before the broken one may be whole")
+            }
+            Self::TooLong
+            | Self::Misuse
+            | Self::Missing
+            | Self::ReadOnly
+            | Self::NotKept
+            | Self::Cancelled => None,
         }
     }
 }
@@ -112,6 +127,8 @@ impl Error {
             engine::ErrorKind::ReadOnly => ErrorKind::ReadOnly,
             engine::ErrorKind::Missing => ErrorKind::Missing,
             engine::ErrorKind::Misuse => ErrorKind::Misuse,
+            engine::ErrorKind::BrokenBackup => ErrorKind::BrokenBackup,
+            engine::ErrorKind::NotKept => ErrorKind::NotKept,
             engine::ErrorKind::Cancelled => ErrorKind::Cancelled,
             engine::ErrorKind::SnapshotTooOld => ErrorKind::SnapshotTooOld,
             _ => ErrorKind::Io,

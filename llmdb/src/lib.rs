@@ -47,8 +47,10 @@
 //! file `notes.llmdb-lock` keeps second writers out.
 #![forbid(unsafe_code)]
 
+mod backup;
 mod db;
 mod error;
+mod feed;
 mod options;
 mod snapshot;
 mod space;
@@ -60,10 +62,13 @@ mod write;
 
 pub use db::Db;
 pub use error::{Error, ErrorKind, Result};
+pub use feed::{Changes, Transaction};
 pub use llmdb_engine::{
-    BackupReport, BusErrors, CheckReport, Churn, Commit, CompactReport, DiskReport, Durability, KEY_LEN_MAX,
-    LogTail, LongReaders, LostRange, Lsn, MAIN_TREE, MendReport, Pgno, Problem, Reader, RecoveryReport,
-    RecoveryTime, SalvageReport, Sharing, StartFrom, StoreId, TREE_NAME_LEN_MAX, Timestamp, TreeId, TxnId,
+    ArchiveReport, ArchiveSpan, BackupReport, BusErrors, CONSUMERS_TREE, Change, CheckReport, Churn, Commit,
+    CompactReport, Consumer, DiskReport, Durability, FeedFrom, KEY_LEN_MAX, LogTail, LongReaders, LostRange,
+    Lsn, MAIN_TREE, MendReport, Pgno, Position, Problem, Reader, RecoveryReport, RecoveryTime, RestoreReport,
+    RestoreSource, RestoreTo, SalvageReport, SetBackup, Sharing, StartFrom, StoreId, TREE_NAME_LEN_MAX,
+    Timestamp, TreeId, TxnId,
 };
 pub use options::Options;
 pub use snapshot::{LeasedSnapshot, Snapshot};

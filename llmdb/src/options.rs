@@ -125,4 +125,32 @@ impl Options {
         self.0.start_from = start;
         self
     }
+
+    /// Folder to which the log is copied before it is given up, so that a backup can be brought forward to any commit:
+    /// see [`crate::Db::restore`]. Every program that opens the database for writing must name the same one, or the
+    /// archive gets a gap. Default: none.
+    pub fn archive(mut self, folder: impl Into<std::path::PathBuf>) -> Self {
+        self.0.archive = Some(folder.into());
+        self
+    }
+
+    /// How much log is kept while the archive refuses, because its disk is full or gone. Beyond it the database goes
+    /// on, and the archive gets a gap, which [`crate::Stats`] counts. Default: 1 GiB.
+    pub fn archive_backlog_bytes(mut self, bytes: u64) -> Self {
+        self.0.archive_backlog_bytes = bytes;
+        self
+    }
+
+    /// How much log is kept at most for readers of the change feed. One that falls further behind gets
+    /// [`crate::ErrorKind::NotKept`]. Default: 1 GiB.
+    pub fn feed_log_bytes(mut self, bytes: u64) -> Self {
+        self.0.feed_log_bytes = bytes;
+        self
+    }
+
+    /// How long log is kept at most for readers of the change feed. Default: 7 days.
+    pub fn feed_log_time(mut self, time: std::time::Duration) -> Self {
+        self.0.feed_log_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self
+    }
 }

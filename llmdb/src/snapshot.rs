@@ -2,7 +2,7 @@
 
 use llmdb_engine as engine;
 
-use crate::{Lsn, Range, Result, Timestamp, Tree, TxnId};
+use crate::{Lsn, Position, Range, Result, Timestamp, Tree, TxnId};
 
 /// The database as it was after one commit, for as long as this value lives. `Send + Sync`; any number may be
 /// held, and none of them waits for, or holds up, a writer.
@@ -40,6 +40,11 @@ impl Snapshot {
     /// Where its record ends in the log.
     pub fn lsn(&self) -> Lsn {
         self.0.lsn()
+    }
+
+    /// Where the change feed goes on behind what the snapshot shows. See [`crate::Db::changes`].
+    pub fn position(&self) -> Position {
+        Position { txid: self.txid(), lsn: self.lsn() }
     }
 
     /// The tree called `name`, if there is one. Cost: one lookup in the catalog; keep the result.

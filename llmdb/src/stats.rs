@@ -62,6 +62,16 @@ pub struct Stats {
     pub log_written_bytes: u64,
     /// Times that the log was forced to the media since then; commits at the same time share one.
     pub sync_count: u64,
+    /// Oldest position from which the log is kept for a reader of the change feed; `None` if there is none.
+    pub feed_lsn: Option<Lsn>,
+    /// How far the log is archived, as far as this opening knows; `None` without an archive.
+    pub archived_lsn: Option<Lsn>,
+    /// Whether the last attempt to archive failed: look at the disk of the archive.
+    pub archive_failed: bool,
+    /// Attempts to archive that failed since the database was opened.
+    pub archive_failures: u64,
+    /// Gaps that the archive got since the database was opened: only a new backup helps.
+    pub archive_gaps: u64,
     /// Size of a page.
     pub page_bytes: u64,
 }
@@ -98,6 +108,11 @@ impl From<engine::Stats> for Stats {
             log_appended_bytes: log.map_or(0, |log| log.appended_bytes),
             log_written_bytes: log.map_or(0, |log| log.written_bytes),
             sync_count: log.map_or(0, |log| log.sync_count),
+            feed_lsn: stats.feed_lsn,
+            archived_lsn: stats.archived_lsn,
+            archive_failed: stats.archive_failed,
+            archive_failures: stats.archive_failures,
+            archive_gaps: stats.archive_gaps,
             page_bytes,
         }
     }
