@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{care, doctor, export, import, measure, restore, rows, text::Form, tour};
+use crate::{care, doctor, export, feed, import, measure, restore, rows, text::Form, tour};
 
 /// An embedded database in one file: named trees, transactions that survive crashes, snapshots that copy nothing.
 #[derive(Debug, Parser)]
@@ -39,6 +39,7 @@ Exit codes:
     6  the database is open elsewhere
     7  not a database, or one of a later version
     8  there is no such file
+    9  what was asked for is not kept: changes that are gone, a commit that no backup reaches
   130  stopped by Ctrl-C; what was acknowledged is safe";
 
 /// What to do.
@@ -61,6 +62,9 @@ pub enum Command {
     Recover(care::recover::RecoverArgs),
     Backup(care::backup::BackupArgs),
     Restore(restore::RestoreArgs),
+    Verify(care::verify::VerifyArgs),
+    Archive(care::archive::ArchiveArgs),
+    Changes(feed::ChangesArgs),
     Bench(measure::BenchArgs),
 }
 

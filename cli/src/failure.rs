@@ -18,6 +18,7 @@ pub enum Exit {
     Locked = 6,
     NotADatabase = 7,
     Missing = 8,
+    NotKept = 9,
     Interrupted = 130,
 }
 
@@ -128,7 +129,8 @@ impl From<llmdb::Error> for Failure {
             return failure.advise("look whether the folder exists");
         }
         let exit = match error.kind() {
-            ErrorKind::Corruption => Exit::Damaged,
+            ErrorKind::Corruption | ErrorKind::BrokenBackup => Exit::Damaged,
+            ErrorKind::NotKept => Exit::NotKept,
             ErrorKind::NotADatabase | ErrorKind::NewerVersion => Exit::NotADatabase,
             ErrorKind::NoSpace => Exit::NoSpace,
             ErrorKind::Locked => Exit::Locked,

@@ -9,11 +9,13 @@ mod care;
 mod doctor;
 mod export;
 mod failure;
+mod feed;
 mod figures;
 mod host;
 mod import;
 mod interrupt;
 mod measure;
+mod moment;
 mod output;
 mod progress;
 mod restore;
@@ -57,6 +59,9 @@ fn run(command: Command, output: &mut Output) -> Result<Exit, Failure> {
         Command::Recover(args) => care::recover::run(&args, output),
         Command::Backup(args) => care::backup::run(&args, output),
         Command::Restore(args) => restore::run(&args, output),
+        Command::Verify(args) => care::verify::run(&args, output),
+        Command::Archive(args) => care::archive::run(&args, output),
+        Command::Changes(args) => feed::run(&args, output),
         Command::Bench(args) => measure::run(&args, output),
     }
 }

@@ -75,6 +75,24 @@ pub fn write_row(
     Ok(to.write_all(b"}\n")?)
 }
 
+/// Writes a change as one line of JSON: the members of `head`, then key and value as in [`write_row`].
+pub fn write_change(
+    to: &mut impl Write,
+    head: &Value,
+    key: &Option<Vec<u8>>,
+    value: Option<&[u8]>,
+) -> Result<(), Failure> {
+    let head = head.to_string();
+    to.write_all(head.strip_suffix('}').unwrap_or(&head).as_bytes())?;
+    for (name, bytes) in [("key", key.as_deref()), ("value", value)] {
+        if let Some(bytes) = bytes {
+            to.write_all(b",")?;
+            write_bytes(to, name, bytes)?;
+        }
+    }
+    Ok(to.write_all(b"}\n")?)
+}
+
 fn write_bytes(to: &mut impl Write, name: &str, bytes: &[u8]) -> Result<(), Failure> {
     match std::str::from_utf8(bytes) {
         Ok(text) => {
@@ -109,6 +127,10 @@ mod tests {
             String::from_utf8(line).unwrap(),
             "{\"tree\":\"t\",\"key\":\"k\\\"\",\"value_base64\":\"/wA=\"}\n"
         );
+        let mut line = Vec::new();
+        write_change(&mut line, &serde_json::json!({ "op": "put" }), &Some(b"k".to_vec()), Some(b"v"))
+            .unwrap();
+        assert_eq!(String::from_utf8(line).unwrap(), "{\"op\":\"put\",\"key\":\"k\",\"value\":\"v\"}\n");
         assert_eq!(key_json(b"a").to_string(), r#"{"key":"a"}"#);
     }
 }

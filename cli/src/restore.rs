@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Args;
-use llmdb::{Db, ErrorKind, Options};
+use llmdb::{Db, ErrorKind, Options, RestoreSource, RestoreTo, Timestamp, TxnId};
 use serde_json::json;
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     figures::{Bytes, Count},
     host::{self, Draft},
     interrupt::Interrupt,
+    moment,
     output::Output,
     progress,
 };
@@ -22,21 +23,44 @@ use crate::{
 /// Put a backup where a database is wanted, after checking it
 #[derive(Debug, Args)]
 #[command(after_help = "\
+BACKUP is a compact copy, or the folder of a backup set. From a set, the newest backup is restored, or what
+--to-tx or --to-time asks for; with --archive, the log is reapplied behind it, up to the last commit in it or the
+one that is asked for. With --log, also what a lost database had in its log (the folder FILE-wal). If the commit
+cannot be reached, the exit code is 9, and the message says how far it goes.
+
+What is restored from a set is a database of its own: its commits have their ids and times, but logs, archives and
+backup sets of the original are not taken for its own. Begin new ones.
+
 The backup is copied beside the target, the copy is opened and checked, and only then gets the target's name: at
 no moment is there half a file under that name. With --force, a database that is there already is moved aside,
 to TO-replaced-1 and so on; nothing is deleted.
 
 Examples:
   llmdb restore monday.llmdb my.llmdb
-  llmdb restore monday.llmdb my.llmdb --force")]
+  llmdb restore monday.llmdb my.llmdb --force
+  llmdb restore backups/november my.llmdb --archive backups/log
+  llmdb restore backups/november before.llmdb --archive backups/log --to-time '2026-11-20 08:59:30'
+  llmdb restore backups/november before.llmdb --archive backups/log --to-tx 9021")]
 pub struct RestoreArgs {
-    /// The backup
+    /// The backup: a file, or the folder of a set
     backup: PathBuf,
     /// Where the database is wanted
     to: PathBuf,
     /// Move aside what is there
     #[arg(long)]
     force: bool,
+    /// The archive of the log, to go on behind the newest backup
+    #[arg(long, value_name = "FOLDER")]
+    archive: Option<PathBuf>,
+    /// The log of the lost database, for what had not been archived
+    #[arg(long, value_name = "FOLDER")]
+    log: Option<PathBuf>,
+    /// End with this transaction
+    #[arg(long, value_name = "N", conflicts_with = "to_time")]
+    to_tx: Option<u64>,
+    /// End with the last transaction committed by then, UTC
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
+    to_time: Option<i64>,
 }
 
 pub fn run(args: &RestoreArgs, output: &mut Output) -> Result<Exit, Failure> {
@@ -47,6 +71,13 @@ pub fn run(args: &RestoreArgs, output: &mut Output) -> Result<Exit, Failure> {
         return Err(failure.advise("--force moves it aside; nothing is deleted"));
     }
     let stop = Interrupt::listen()?;
+    if args.backup.is_dir() {
+        return from_set(args, occupied, &stop, output);
+    }
+    if args.archive.is_some() || args.log.is_some() || args.to_tx.is_some() || args.to_time.is_some() {
+        let what = format!("{} is a compact copy, which holds one commit", args.backup.display());
+        return Err(Failure::usage(what).advise("--archive, --log, --to-tx and --to-time need a backup set"));
+    }
     let draft = copy(args, &stop, output)?;
     let keys = verify(&args.backup, draft.path())?;
     let bytes = draft.file.metadata()?.len();
@@ -57,6 +88,61 @@ pub fn run(args: &RestoreArgs, output: &mut Output) -> Result<Exit, Failure> {
         let aside = replaced.as_ref().map(|path| format!("; what was there is now {}", path.display()));
         let (to, aside) = (args.to.display(), aside.unwrap_or_default());
         format!("{to}: {} keys, {}, checked{aside}", Count(keys), Bytes(bytes))
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Restores from a set: beside what is there, which is moved aside only when the restored database is whole.
+fn from_set(
+    args: &RestoreArgs,
+    occupied: bool,
+    stop: &Interrupt,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let until = match (args.to_tx, args.to_time) {
+        (Some(txid), _) => RestoreTo::Tx(TxnId::new(txid)),
+        (None, Some(us)) => RestoreTo::Time(Timestamp::new(us)),
+        (None, None) => RestoreTo::Latest,
+    };
+    let source =
+        RestoreSource { set: args.backup.clone(), archive: args.archive.clone(), log: args.log.clone() };
+    let target = if occupied { beside(&args.to, "-restored") } else { args.to.clone() };
+    let bar = progress::pages(0, "restore", output);
+    let report = Db::restore(&source, &target, until, &mut |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+        !stop.is_asked()
+    })?;
+    bar.finish_and_clear();
+    let replaced = if occupied { Some(move_aside(&args.to)?) } else { None };
+    if occupied {
+        host::rename(&target, &args.to)?;
+    }
+    let commit = report.commit;
+    let result = json!({
+        "keys": report.key_count,
+        "file_bytes": report.file_bytes,
+        "store": report.store.to_string(),
+        "original": report.original.to_string(),
+        "txid": commit.txid.get(),
+        "committed_us": commit.timestamp.get(),
+        "backups": report.backup_count,
+        "replayed_txns": report.replayed_txns,
+        "replaced": replaced,
+    });
+    output.result(&result, || {
+        let aside = replaced.as_ref().map(|path| format!("; what was there is now {}", path.display()));
+        format!(
+            "{}: {}, committed {}, {} keys, {} ({} backups, {} transactions from the log){}",
+            args.to.display(),
+            commit.txid,
+            moment::show(commit.timestamp.get()),
+            Count(report.key_count),
+            Bytes(report.file_bytes),
+            report.backup_count,
+            Count(report.replayed_txns),
+            aside.unwrap_or_default()
+        )
     })?;
     Ok(Exit::Done)
 }

@@ -8,7 +8,7 @@ use crate::{failure::Failure, output::Output};
 
 /// How commands open a database: together with whatever other processes have it open, where the system can do that,
 /// and unless the environment says otherwise.
-fn options() -> Options {
+pub fn options() -> Options {
     let alone = std::env::var_os("LLMDB_SHARING").is_some_and(|value| value == "exclusive");
     let sharing = if alone || !cfg!(target_os = "linux") { Sharing::Exclusive } else { Sharing::Shared };
     Options::new().sharing(sharing)
@@ -33,7 +33,7 @@ pub fn for_writing(path: &Path, create: bool, output: &Output) -> Result<Db, Fai
 }
 
 fn open_for_writing(path: &Path, create: bool, output: &Output) -> Result<Db, Error> {
-    let db = Db::open(path, options().create(create))?;
+    let db = Db::open(path, with_archive(options().create(create)))?;
     let recovery = db.recovery();
     if recovery.replayed_txns > 0 {
         output.note(format_args!(
@@ -51,6 +51,15 @@ fn open_for_writing(path: &Path, create: bool, output: &Output) -> Result<Db, Er
             .note(format_args!("{}: a meta page was damaged and has been replaced: {what}", path.display()));
     }
     Ok(db)
+}
+
+/// Options with the archive that the environment names: whoever opens the database for writing must name it, or the
+/// archive gets a gap.
+fn with_archive(options: Options) -> Options {
+    match std::env::var_os("LLMDB_ARCHIVE").filter(|folder| !folder.is_empty()) {
+        Some(folder) => options.archive(folder),
+        None => options,
+    }
 }
 
 /// The tree called `name`, or a failure that lists the trees that there are.

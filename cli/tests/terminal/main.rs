@@ -6,6 +6,7 @@
     reason = "tests make the files that the program reads"
 )]
 
+mod backups;
 mod bad_days;
 mod bench;
 mod care;
