@@ -14,11 +14,11 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     io,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
+#[cfg(target_os = "linux")]
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use llmdb_base::Timestamp;
 
@@ -35,6 +35,7 @@ pub struct MemoryVfs {
     locks: Arc<Locks>,
     clock: Arc<Clock>,
     /// Whether an area was ever opened here: from then on maps show what others write.
+    #[cfg(target_os = "linux")]
     is_shared: Arc<AtomicBool>,
 }
 
@@ -49,7 +50,13 @@ impl MemoryVfs {
     /// An empty disk, whose random numbers follow from `seed`.
     pub fn new(seed: u64) -> Self {
         let clock = Arc::new(Clock::new(seed));
-        Self { tree: Arc::default(), locks: Arc::default(), clock, is_shared: Arc::default() }
+        Self {
+            tree: Arc::default(),
+            locks: Arc::default(),
+            clock,
+            #[cfg(target_os = "linux")]
+            is_shared: Arc::default(),
+        }
     }
 
     fn tree(&self) -> MutexGuard<'_, Tree> {

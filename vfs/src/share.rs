@@ -28,6 +28,7 @@ pub(crate) use self::{
 /// Number of words of an area: 1 MiB.
 pub const AREA_WORDS: usize = 1 << 17;
 /// Length of the words in bytes; the tail begins here.
+#[cfg(target_os = "linux")]
 pub(crate) const AREA_BYTES: u64 = AREA_WORDS as u64 * 8;
 
 /// A file that several processes use to agree with each other. Dropping it releases its locks, as the end of its

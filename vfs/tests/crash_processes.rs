@@ -211,4 +211,12 @@ fn virtual_time_passes_while_somebody_waits() {
     let before = disk.monotonic_us();
     area.wait(3, 0, 5_000_000);
     assert!(disk.monotonic_us() - before < 1000);
+
+    let other = disk.process();
+    let theirs = share(&other);
+    other.kill();
+    let before = (disk.monotonic_us(), other.monotonic_us());
+    assert!(before.1 - before.0 > 1_000_000_000_000, "whatever the dead wait for comes to an end");
+    theirs.wait(4, 0, 5_000_000);
+    assert!(disk.monotonic_us() - before.0 < 1000);
 }

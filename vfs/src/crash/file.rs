@@ -36,6 +36,7 @@ impl CrashFile {
         Arc::ptr_eq(&self.disk.shared, &disk.shared) && self.writable
     }
 
+    #[cfg(target_os = "linux")]
     pub(super) fn disk(&self) -> &CrashVfs {
         &self.disk
     }

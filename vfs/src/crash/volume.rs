@@ -22,6 +22,9 @@ use super::{
 /// Where the virtual clock begins: 2030-01-01 UTC.
 const START_US: i64 = 1_893_456_000_000_000;
 
+/// How far the clock of a killed process is ahead: thirty years.
+const AFTER_DEATH_US: u64 = 1 << 50;
+
 /// Length of a region of a mapping where memory is taken only as it is touched: so long that the table of regions
 /// is short, since every crash state takes a mapping of its own.
 const REGION_BYTES: u64 = 64 << 30;
@@ -123,7 +126,8 @@ impl Vfs for CrashVfs {
     fn monotonic_us(&self) -> u64 {
         let mut state = self.state();
         state.tick();
-        state.clock_us
+        // Whatever the dead wait for, their time is over: it must not take that of the living.
+        if state.killed.contains(&self.process) { state.clock_us + AFTER_DEATH_US } else { state.clock_us }
     }
 
     fn random_u64(&self) -> u64 {
