@@ -28,6 +28,10 @@ pub enum Bug {
     LostWakeup,
     /// The change feed leaves out a transaction. No crash is needed to see it.
     SkipChange,
+    /// The turn to write is taken though a living process holds it. Takes two processes to see.
+    StealTurn,
+    /// A page is reused though a reader of another process can still see it.
+    IgnoreForeignReaders,
 }
 
 impl Bug {
@@ -43,6 +47,9 @@ impl Bug {
         Self::IgnoreReaders,
         Self::NeverReuse,
     ];
+
+    /// What several processes can show.
+    pub const OF_PROCESSES: [Self; 2] = [Self::StealTurn, Self::IgnoreForeignReaders];
 }
 
 #[cfg(feature = "plant")]

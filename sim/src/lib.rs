@@ -9,6 +9,7 @@ mod contents;
 mod driver;
 pub mod long_run;
 mod oracle;
+pub mod processes;
 mod store;
 mod subject;
 pub mod toy;

@@ -154,7 +154,7 @@ impl Store for EngineStore {
     }
 }
 
-fn apply(
+pub(crate) fn apply(
     txn: &mut WriteTxn<'_>,
     savepoints: &mut Vec<llmdb_engine::Savepoint>,
     change: &Change,
