@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{care, doctor, export, feed, import, measure, restore, rows, text::Form, tour};
+use crate::{care, chaos, doctor, export, feed, import, measure, restore, rows, text::Form, tour};
 
 /// An embedded database in one file: named trees, transactions that survive crashes, snapshots that copy nothing.
 #[derive(Debug, Parser)]
@@ -66,6 +66,8 @@ pub enum Command {
     Archive(care::archive::ArchiveArgs),
     Changes(feed::ChangesArgs),
     Bench(measure::BenchArgs),
+    #[command(hide = true)]
+    ChaosProcess(chaos::ProcessArgs),
 }
 
 /// Which database.

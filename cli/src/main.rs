@@ -6,6 +6,7 @@
 
 mod args;
 mod care;
+mod chaos;
 mod doctor;
 mod export;
 mod failure;
@@ -63,5 +64,6 @@ fn run(command: Command, output: &mut Output) -> Result<Exit, Failure> {
         Command::Archive(args) => care::archive::run(&args, output),
         Command::Changes(args) => feed::run(&args, output),
         Command::Bench(args) => measure::run(&args, output),
+        Command::ChaosProcess(args) => chaos::run_process(&args, output),
     }
 }

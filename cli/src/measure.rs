@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use llmdb::{Db, Options};
 use serde_json::{Value, json};
 
 use crate::{
+    chaos,
     failure::{Exit, Failure},
     figures::{Bytes, Count, rate},
     host::Stopwatch,
@@ -14,9 +15,11 @@ use crate::{
     output::Output,
 };
 
-/// Measure this machine: durable puts, loading, random gets, scans
+/// Measure this machine: durable puts, loading, random gets, scans; or let processes die
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 Each figure is the median of the rounds. The database is made in a temporary folder and removed afterwards; where
 the folder lies in memory (as /tmp does on some systems), durable writes cost nothing and their figures mean nothing:
 name a file on the disk you care about with --db. How other databases fare on the same work is measured by
@@ -24,8 +27,12 @@ bench/compare in the repository.
 
 Examples:
   llmdb bench
-  llmdb bench --db /data/bench.llmdb --rows 1000000 --threads 1 --threads 64")]
+  llmdb bench --db /data/bench.llmdb --rows 1000000 --threads 1 --threads 64
+  llmdb bench chaos --seconds 60"
+)]
 pub struct BenchArgs {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Make the database here, and keep it; it must not exist
     #[arg(long, short, value_name = "FILE")]
     db: Option<PathBuf>,
@@ -46,10 +53,19 @@ pub struct BenchArgs {
     rounds: u16,
 }
 
+/// What can be put to the test besides speed.
+#[derive(Debug, Subcommand)]
+enum Other {
+    Chaos(chaos::ChaosArgs),
+}
+
 /// Rows per transaction while loading: about a mebibyte.
 const BATCH_BYTES: u64 = 1 << 20;
 
 pub fn run(args: &BenchArgs, output: &mut Output) -> Result<Exit, Failure> {
+    if let Some(Other::Chaos(args)) = &args.other {
+        return chaos::run(args, output);
+    }
     if !(args.seconds > 0.0 && args.seconds <= 600.0) {
         return Err(Failure::usage("--seconds must lie between 0 and 600"));
     }
