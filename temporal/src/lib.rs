@@ -37,6 +37,7 @@ mod changes;
 mod epochs;
 mod error;
 mod history;
+mod known;
 mod lookup;
 mod period;
 mod record;
@@ -52,6 +53,7 @@ pub use catalog::History;
 pub use changes::{Change, Changes, Diff, Difference};
 pub use error::{Error, Result};
 pub use history::Version;
+pub use known::{Versions, Which};
 pub use llmdb_base::{
     Timestamp, TxnId,
     key::{Element, Key, KeyError},

@@ -33,8 +33,11 @@ impl<'e> Store<'e> {
         Ok(View::new(self.engine.snapshot()?, self.engine.now()))
     }
 
-    /// Undoes a transaction within `txn`: of everything that it asserted, and that no later one asserted anything of, is
-    /// believed again what was believed before. Nothing is rewritten: that it was believed meanwhile stays.
+    /// Undoes a transaction within `txn`: of all that it changed, and that no later one changed, is believed again what
+    /// was believed before. Nothing is rewritten: that it was believed meanwhile stays. (A later deletion of what was gone
+    /// already changed nothing.)
+    ///
+    /// Cost: the histories of the rows that it changed.
     ///
     /// What `txn` itself wrote before this call is not looked at.
     ///

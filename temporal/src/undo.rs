@@ -15,7 +15,7 @@ use crate::{
 pub struct Undone {
     /// Periods of rows of which is believed again what was believed before.
     pub restored: u64,
-    /// Periods of rows that were left as they are, for later transactions asserted something of them.
+    /// Periods of rows that were left as they are, for later transactions changed what is believed of them.
     pub kept: Vec<Kept>,
 }
 
@@ -49,8 +49,10 @@ pub(crate) fn undo(before: &View, txn: &mut WriteTxn<'_>, txid: TxnId) -> Result
             let previous = believed(AsOf::Time(Timestamp::new(timestamp.get() - 1)))?;
             let asserted = believed(AsOf::Time(timestamp))?;
             let current = believed(AsOf::Now)?;
+            let mut later = collection.history(&row)?;
+            later.retain(|version| version.system.from > timestamp);
             let mut target = txn.collection(&name)?;
-            for (valid, step) in steps(&previous, &asserted, &current, timestamp) {
+            for (valid, step) in steps(&previous, &asserted, &current, &later, timestamp) {
                 match step {
                     Step::Restore(version) => {
                         let stored = version.map(|version| version.value.encode());
@@ -80,9 +82,10 @@ fn steps<'v>(
     previous: &[Version<'v>],
     asserted: &[Version<'v>],
     current: &[Version<'v>],
+    later: &[Version<'v>],
     timestamp: Timestamp,
 ) -> Vec<(Period, Step<'v>)> {
-    let all = previous.iter().chain(asserted).chain(current);
+    let all = previous.iter().chain(asserted).chain(current).chain(later);
     let edges: BTreeSet<Timestamp> = all.flat_map(|version| [version.valid.from, version.valid.to]).collect();
     let mut steps: Vec<(Period, Step<'v>)> = Vec::new();
     for (from, to) in edges.iter().zip(edges.iter().skip(1)) {

@@ -326,7 +326,7 @@ impl<'s> Collection<'s> {
 }
 
 impl Trees<'_> {
-    fn epochs(&self, id: u32) -> Result<&[Epoch]> {
+    pub(crate) fn epochs(&self, id: u32) -> Result<&[Epoch]> {
         if self.epochs.get().is_none() {
             let all = epochs(self.meta, id).collect::<Result<Vec<_>>>()?;
             self.epochs.get_or_init(|| all);

@@ -6,7 +6,7 @@ use common::{FACTS, Model, ROWS, commit, create, work};
 use llmdb_engine::Engine;
 use llmdb_temporal::{
     AsOf, At, BEGINNING, Collection, Difference, FOREVER, History, Period, RowKey, Rows, Store, Timestamp,
-    Version,
+    Version, Which,
 };
 use proptest::prelude::*;
 
@@ -78,6 +78,46 @@ fn check_histories(facts: &Collection<'_>, model: &Model, moments: &[Timestamp])
     }
 }
 
+/// The versions of all rows are those of each row.
+fn check_versions_of_rows(facts: &Collection<'_>, model: &Model, moments: &[Timestamp]) {
+    let (first, last) = (moments[moments.len() / 3], moments[moments.len() / 2]);
+    let between = (AsOf::Time(first), AsOf::Time(last));
+    let period = Period::new(first, last);
+    let asked = [
+        Which::All,
+        Which::Between { first: between.0, last: between.1 },
+        Which::Believed { valid: period, as_of: AsOf::Now },
+    ];
+    for which in asked {
+        let mut expected = Vec::new();
+        for row in 0..ROWS {
+            let versions = match which {
+                Which::All => facts.history(row),
+                Which::Between { first, last } => facts.versions_between(row, first, last),
+                Which::Believed { valid, as_of } => facts.believed(row, valid, as_of),
+            };
+            expected.extend(Some((RowKey::from(row), versions.unwrap())).filter(|found| !found.1.is_empty()));
+        }
+        let found: Vec<_> = facts.versions_of(&Rows::all(), which).unwrap().map(Result::unwrap).collect();
+        assert_eq!(found, expected, "{which:?}");
+        let one = RowKey::from(1);
+        let found = facts.versions_of(&Rows::one(&one), which).unwrap().map(Result::unwrap);
+        assert!(found.eq(expected.into_iter().filter(|(row, _)| *row == one)));
+    }
+    // Between two moments was believed what was believed at one of them, or at a commit in between.
+    let commits = model.commits.iter().map(|commit| commit.1).filter(|at| first <= *at && *at <= last);
+    for system in commits.chain([first, last]) {
+        for row in 0..ROWS {
+            let versions = facts.versions_between(row, between.0, between.1).unwrap();
+            assert!(versions.iter().all(|version| version.system.from <= last && version.system.to > first));
+            for valid in moments {
+                let expected = model.get(row, *valid, system).map(|known| known.value.as_deref().unwrap());
+                assert_eq!(version_at(&versions, *valid, system), expected);
+            }
+        }
+    }
+}
+
 fn check_now(facts: &Collection<'_>, model: &Model, now: Timestamp) {
     let expected: Vec<_> = model.scan(now, FOREVER).into_iter().collect();
     assert_eq!(scan(facts, At::NOW), expected);
@@ -137,6 +177,7 @@ fn check_all(store: Store<'_>, model: &Model) {
     let moments = model.moments();
     check_points(&facts, model, &moments);
     check_histories(&facts, model, &moments);
+    check_versions_of_rows(&facts, model, &moments);
     check_now(&facts, model, view.now());
     check_changes(&facts, model);
     for (txid, timestamp) in &model.commits {
@@ -152,7 +193,7 @@ fn some(moments: &[Timestamp], count: usize, offset: usize) -> Vec<Timestamp> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8, max_shrink_iters: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: common::cases(8), max_shrink_iters: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn epochs_and_their_copies_change_no_answer(
@@ -172,13 +213,72 @@ proptest! {
         let moments = some(&model.moments(), 40, offset);
         check_points(&facts, &model, &moments);
         check_histories(&facts, &model, &moments);
+        check_versions_of_rows(&facts, &model, &moments);
         check_now(&facts, &model, view.now());
         prop_assert_eq!(facts.epoch_count().unwrap() > 1, percent.is_some());
     }
 }
 
+/// The last commit that changed what is believed of a point: to be told that nothing is there where nothing was changes
+/// nothing.
+fn last_change(model: &Model, row: i64, valid: Timestamp) -> Option<Timestamp> {
+    let (mut last, mut is_there) = (None, false);
+    for (_, system) in &model.commits {
+        let said = model
+            .assertions
+            .iter()
+            .rev()
+            .find(|known| known.system == *system && known.row == row && known.valid.contains(valid));
+        if said.is_some_and(|said| said.value.is_some() || is_there) {
+            last = Some(*system);
+            is_there = said.is_some_and(|said| said.value.is_some());
+        }
+    }
+    last
+}
+
+/// After undoing commit number `index`, what is believed now is what the commit before it believed, wherever that
+/// commit changed something and no later one did.
+fn check_undo(store: Store<'_>, model: &Model, index: usize) {
+    let (txid, system) = model.commits[index];
+    let mut txn = store.begin_write().unwrap();
+    store.undo(&mut txn, txid).unwrap();
+    txn.commit().unwrap();
+    let view = store.view().unwrap();
+    let facts = view.collection(FACTS).unwrap();
+    let before = Timestamp::new(system.get() - 1);
+    let value = |row, valid, system| model.get(row, valid, system).and_then(|known| known.value.clone());
+    for row in 0..ROWS {
+        for valid in model.moments() {
+            let is_undone = last_change(model, row, valid) == Some(system);
+            let expected = value(row, valid, if is_undone { before } else { FOREVER });
+            let found = facts.get(row, At::valid(valid)).unwrap().map(|fact| fact.value.payload.to_vec());
+            assert_eq!(found, expected, "row {row} at {valid} after undoing {txid}");
+            // And what was believed meanwhile is still known.
+            let then = facts.get(row, at(valid, system)).unwrap().map(|fact| fact.value.payload.to_vec());
+            assert_eq!(then, value(row, valid, system));
+        }
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, max_shrink_iters: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: common::cases(150), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn undone_is_what_nobody_touched_since(work in work(8), index in any::<prop::sample::Index>()) {
+        let engine = Engine::in_memory().unwrap();
+        let store = Store::new(&engine);
+        create(store, History::default());
+        let mut model = Model::default();
+        for writes in &work {
+            commit(store, &mut model, writes);
+        }
+        check_undo(store, &model, index.index(model.commits.len()));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: common::cases(150), max_shrink_iters: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_read_is_what_the_definition_says(work in work(12)) {

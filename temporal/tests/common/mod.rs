@@ -49,6 +49,11 @@ impl Model {
     }
 }
 
+/// How many cases a property is tried with: `PROPTEST_CASES`, or as many as usual.
+pub fn cases(usual: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(usual)
+}
+
 /// How many rows the tests use.
 pub const ROWS: i64 = 4;
 
