@@ -16,8 +16,11 @@ use crate::{Background, Engine, Error, Result, engine::Shared};
 const QUANTUM_US: u64 = 10_000;
 /// A process that has begun no write transaction for so long has no work to do.
 const IDLE_US: u64 = 1_000;
-/// How often a process whose pages are written looks whether it is alone again.
-const LOOK_US: u64 = 1_000_000;
+/// After so long without work a process hands the turn over though nobody waits: should it die, nothing has to be
+/// recovered. Until then it looks whether it is alone again.
+const REST_US: u64 = 100_000;
+/// When to try again what failed.
+const RETRY_US: u64 = 1_000_000;
 /// As good as never: whoever wants something rings.
 const NEVER_US: u64 = 3_600_000_000;
 
@@ -93,7 +96,7 @@ impl Shared {
             Ok(pause_us) => pause_us,
             Err(error) => {
                 log::warn!("{}: others have to wait: {error}", self.path.display());
-                LOOK_US
+                RETRY_US
             }
         }
     }
@@ -113,10 +116,10 @@ impl Shared {
                 return Ok(NEVER_US);
             }
         }
+        let now = company.now_us();
+        let age_us = now.saturating_sub(company.began_us.load(Acquire));
+        let idle_us = now.saturating_sub(company.busy_us.load(Acquire));
         if company.is_awaited()? {
-            let now = company.now_us();
-            let age_us = now.saturating_sub(company.began_us.load(Acquire));
-            let idle_us = now.saturating_sub(company.busy_us.load(Acquire));
             if age_us < QUANTUM_US && idle_us < IDLE_US {
                 return Ok(IDLE_US);
             }
@@ -124,7 +127,14 @@ impl Shared {
             return Ok(NEVER_US);
         }
         self.hide_pages_if_alone()?;
-        Ok(if company.is_private() { NEVER_US } else { LOOK_US })
+        if company.is_private() {
+            return Ok(NEVER_US);
+        }
+        if idle_us < REST_US {
+            return Ok(REST_US - idle_us);
+        }
+        self.hand_over()?;
+        Ok(NEVER_US)
     }
 
     /// Writes the pages that other processes cannot see yet.
@@ -141,7 +151,10 @@ impl Shared {
 
     /// Goes over to private pages if nobody else is there any more.
     fn hide_pages_if_alone(&self) -> Result<()> {
-        let Some(_permit) = self.gate.try_enter() else { return Ok(()) };
+        if self.company.as_ref().is_none_or(|company| company.has_company().unwrap_or(true)) {
+            return Ok(());
+        }
+        let _permit = self.gate.enter();
         let Some((company, _)) = self.company().filter(|(_, commons)| commons.holds_turn()) else {
             return Ok(());
         };

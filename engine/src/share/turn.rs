@@ -161,6 +161,8 @@ impl Shared {
             return begun;
         }
         self.serve_in_background();
+        // From here on the thread has something to look after.
+        company.ring();
         self.free_dead_readers_if_due()
     }
 

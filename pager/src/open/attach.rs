@@ -5,7 +5,7 @@ use std::sync::Arc;
 use llmdb_base::{Corruption, Epoch, PageError, PageResult, sync::lock};
 use llmdb_vfs::{File, Vfs};
 
-use super::{EPOCHS_SKIPPED, OpenError, check_length, load, map, read_metas, writer};
+use super::{EPOCHS_SKIPPED, OpenError, check_length, load, map, read_metas, replace_stale, writer};
 use crate::{
     durable::Durable,
     meta::Generations,
@@ -124,10 +124,11 @@ impl Pager {
     pub fn take_over(self: &Arc<Self>, vfs: &dyn Vfs) -> Result<(), OpenError> {
         let commons = self.commons.get().expect("a turn is taken over in a store that is shared");
         let file = self.store.file();
-        let (found, _) = read_metas(file)?;
+        let (found, report) = read_metas(file)?;
         if found.newest.store != self.store.id {
             return Err(OpenError::NotADatabase);
         }
+        replace_stale(file, &found, &report)?;
         let file_pages = check_length(file, &found)?;
         let reserved = self.store.view.reserve(file_pages);
         reserved.map_err(|source| PageError::io("reserve address space", source))?;
