@@ -160,7 +160,7 @@ fn only_what_is_durable_is_shown() {
 
 #[test]
 fn reading_can_begin_at_any_transaction_and_position() {
-    let (_, engine) = store(7);
+    let (disk, engine) = store(7);
     let mut commits = Vec::new();
     for number in 0..20 {
         commit(&engine, &puts("rows", [number], number, 700)).unwrap();
@@ -189,6 +189,13 @@ fn reading_can_begin_at_any_transaction_and_position() {
     let misplaced = Position { txid: TxnId::new(9), lsn: commits[4].lsn };
     let error = engine.changes(FeedFrom::After(misplaced)).unwrap().next_txn().unwrap_err();
     assert!(error.to_string().contains("tx6 follows tx9"), "{error}");
+    engine.close().unwrap();
+    let engine = open_with(&disk, small()).unwrap();
+    for gone in [FeedFrom::AfterTx(TxnId::new(3)), FeedFrom::After(commits[2].into())] {
+        let error = engine.changes(gone).unwrap().next_txn().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotKept, "nobody kept the log: {error}");
+    }
+    assert!(engine.changes(FeedFrom::AfterTx(TxnId::new(20))).unwrap().next_txn().unwrap().is_none());
     let memory = Engine::in_memory().unwrap();
     assert_eq!(memory.changes(FeedFrom::Now).unwrap_err().kind(), ErrorKind::Misuse);
 }

@@ -118,7 +118,9 @@ impl Changes {
             }
             (self.place.after, before) = (Some(txid), record.end());
         }
-        Ok(self.shared.pager.published()).map(|tip| Position { txid: tip.txid, lsn: tip.lsn })
+        self.place.check_seen()?;
+        let tip = self.shared.pager.published();
+        Ok(Position { txid: tip.txid, lsn: tip.lsn })
     }
 
     /// Waits until there may be another transaction, but not longer than `timeout`. `false` if there is none.
@@ -136,7 +138,7 @@ impl Changes {
             let until = self.shared.feed_end();
             let Some(record) = self.next_record(until)? else {
                 self.drained = until;
-                return Ok(None);
+                return self.place.check_seen().map(|()| None);
             };
             let mut outline = Outline::of(self.reader.open(&record)?)?;
             let (before, end) = (self.place.lsn, record.end());
@@ -217,10 +219,22 @@ impl Place {
             FeedFrom::After(Position { txid, .. }) | FeedFrom::AfterTx(txid) if txid == tip.txid => {
                 Ok(at_tip)
             }
+            FeedFrom::After(Position { lsn, .. }) if lsn > tip.lsn => ahead(&lsn),
             FeedFrom::After(Position { txid, lsn }) => Ok(Self { lsn, after: Some(txid), pass_over: None }),
             FeedFrom::AfterTx(txid) => Ok(Self { lsn: oldest()?, after: None, pass_over: Some(txid) }),
             FeedFrom::AfterLsn(lsn) if lsn > tip.lsn => ahead(&lsn),
             FeedFrom::AfterLsn(lsn) => Ok(Self { lsn, after: None, pass_over: None }),
+        }
+    }
+
+    /// Transactions were committed behind the one that reading begins at: that the log has none of them, nor that one,
+    /// is a gap.
+    fn check_seen(&self) -> Result<()> {
+        match (self.after, self.pass_over) {
+            (None, Some(wanted)) => {
+                Err(Error::FeedGap { after: Some(wanted), wanted: self.lsn, oldest: self.lsn })
+            }
+            _ => Ok(()),
         }
     }
 
