@@ -19,7 +19,33 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// assert_eq!(error.code(), "too_long");
 /// # Ok::<(), llmdb::Error>(())
 /// ```
-pub struct Error(Box<engine::Error>);
+pub struct Error(Box<Inner>);
+
+/// The room that failed.
+#[derive(Debug)]
+enum Inner {
+    Engine(engine::Error),
+    #[cfg(feature = "temporal")]
+    Temporal(llmdb_temporal::Error),
+}
+
+impl Inner {
+    fn kind(&self) -> engine::ErrorKind {
+        match self {
+            Self::Engine(error) => error.kind(),
+            #[cfg(feature = "temporal")]
+            Self::Temporal(error) => error.kind(),
+        }
+    }
+
+    fn error(&self) -> &(dyn std::error::Error + 'static) {
+        match self {
+            Self::Engine(error) => error,
+            #[cfg(feature = "temporal")]
+            Self::Temporal(error) => error,
+        }
+    }
+}
 
 /// What an [`Error`] calls for. New kinds may be added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -148,25 +174,36 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        fmt::Display::fmt(self.0.error(), f)
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code(), self.0)
+        write!(f, "{}: {}", self.code(), self.0.error())
     }
 }
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
+        self.0.error().source()
     }
 }
 
 #[doc(hidden)]
 impl From<engine::Error> for Error {
     fn from(error: engine::Error) -> Self {
-        Self(Box::new(error))
+        Self(Box::new(Inner::Engine(error)))
+    }
+}
+
+#[cfg(feature = "temporal")]
+#[doc(hidden)]
+impl From<llmdb_temporal::Error> for Error {
+    fn from(error: llmdb_temporal::Error) -> Self {
+        Self(Box::new(match error {
+            llmdb_temporal::Error::Engine(error) => Inner::Engine(error),
+            other => Inner::Temporal(other),
+        }))
     }
 }

@@ -55,6 +55,8 @@ mod options;
 mod snapshot;
 mod space;
 mod stats;
+#[cfg(feature = "temporal")]
+pub mod temporal;
 mod ticket;
 mod tree;
 mod tree_mut;
@@ -81,3 +83,7 @@ pub use write::{Savepoint, WriteTxn};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+#[cfg(all(doctest, feature = "temporal"))]
+#[doc = include_str!("../../docs/guide/time.md")]
+struct TimeGuide;

@@ -31,7 +31,7 @@ pub const ROOMS: &[Room] = &[
         forbids_unsafe: true,
     },
     Room { folder: "temporal", may_name: &["llmdb-base", "llmdb-engine"], forbids_unsafe: true },
-    Room { folder: "llmdb", may_name: &["llmdb-engine"], forbids_unsafe: true },
+    Room { folder: "llmdb", may_name: &["llmdb-engine", "llmdb-temporal"], forbids_unsafe: true },
     Room { folder: "cli", may_name: &["llmdb"], forbids_unsafe: true },
 ];
 
