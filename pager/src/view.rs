@@ -13,6 +13,10 @@
 //! 5. Every range asked for lies below `Space::file_pages`, and no longer range than a page crosses a region. The
 //!    file is never cut while a reader may name a page behind its new end.
 //!
+//! Where processes share the store, another one writes pages to the file, and they show through here. By the same rule it
+//! writes only pages that are free: its scan finds the readers of every process (`share`). A process that does not have
+//! the turn to write has no private copies (`write_out`), so that nothing shadows what the others wrote.
+//!
 //! What this rests on, and cannot check: the bytes in the file. A page whose checksum, birth tag and kind are right
 //! although it names pages that the allocation map calls free was made by hand. `check` finds such files.
 #![expect(unsafe_code, reason = "door 4: the page view")]
