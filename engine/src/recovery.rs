@@ -7,7 +7,7 @@ use std::{io, path::Path, sync::Arc};
 
 use llmdb_base::plant::{Bug, planted};
 use llmdb_pager::Pager;
-use llmdb_vfs::Vfs;
+use llmdb_vfs::{Order, Vfs};
 use llmdb_wal::{Log, Replay};
 
 use crate::{Error, LogTail, Options, Result, open::open_replay};
@@ -72,7 +72,11 @@ pub(crate) fn replay(
                 "it was not closed and must be recovered first: open it once with the right to write",
             ));
         }
-        replay_all(&mut replay, pager, &mut report)?;
+        // Whole neighbourhoods of single pages would be read otherwise; what is needed is asked for ahead.
+        pager.expect(Order::Random);
+        let replayed = replay_all(&mut replay, pager, &mut report);
+        pager.expect(Order::Usual);
+        replayed?;
         log::info!("recovered {} transactions, {} bytes of log", report.replayed_txns, report.replayed_bytes);
     }
     Ok((replay, report))

@@ -44,6 +44,8 @@ pub(crate) struct Allocator {
     /// Word that next fit takes pages from, or looks at next.
     word: u64,
     taking: bool,
+    /// Words before it have been announced by [`Allocator::announce`] in this pass.
+    announced: u64,
     /// Words with fewer free pages are passed by.
     free_min: u32,
     /// How many words had at least `DENSITIES[i]` free pages in this pass.
@@ -96,6 +98,23 @@ impl Allocator {
             }
         }
         self.next_lone(space).or_else(|| self.next_fit(space)).map(Pgno::new).ok_or_else(|| no_space(1))
+    }
+
+    /// Calls `each` with the free pages that next fit will take after those announced before, about `count` of them.
+    pub fn announce(&mut self, space: &Space, count: u64, mut each: impl FnMut(PageRange)) {
+        let mut left = count;
+        let mut word = self.announced.max(self.word);
+        while left > 0 && word < space.word_count() {
+            let free = space.free_word(word);
+            if free.count_ones() >= self.free_min.max(1) {
+                for run in runs_of_ones(word * 64, (word + 1) * 64, |_| free) {
+                    each(run);
+                    left = left.saturating_sub(run.count());
+                }
+            }
+            word += 1;
+        }
+        self.announced = word;
     }
 
     /// `count` consecutive free pages inside a region.
@@ -215,6 +234,7 @@ impl Allocator {
         self.free_min = dense.map_or(1, |(_, density)| density);
         self.census = Default::default();
         self.word = 0;
+        self.announced = 0;
         self.taking = false;
     }
 

@@ -154,6 +154,11 @@ impl Pager {
         self.durable.as_ref().map_or_else(|| self.published(), |durable| lock(durable).newest.root)
     }
 
+    /// Tells the system in which order the pages of the file will be touched from now on.
+    pub fn expect(&self, order: llmdb_vfs::Order) {
+        self.store.view.expect(order);
+    }
+
     /// The state of the durable checkpoint before that one. The log must be kept from its LSN on.
     pub fn older_durable(&self) -> RootRecord {
         self.durable.as_ref().map_or_else(|| self.published(), |durable| lock(durable).older.root)

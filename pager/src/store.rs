@@ -124,7 +124,7 @@ impl Store {
     /// Asks for a page to be fetched from the disk that nobody has touched in this run.
     pub fn read_ahead(&self, child: ChildRef) {
         if !self.verified.contains(child.pgno().get(), child.tag()) {
-            self.view.read_ahead(child.pgno());
+            self.view.read_ahead(PageRange::one(child.pgno()));
         }
     }
 }

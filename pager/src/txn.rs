@@ -119,6 +119,14 @@ impl PageTxn {
         self.reserve = reserve;
     }
 
+    /// Says that about `count` pages will be allocated soon. The system reads what a page of the file held before it
+    /// lets anybody store to it; asked ahead, it does so side by side, and not while the transaction waits.
+    pub fn expect_allocations(&mut self, count: u64) {
+        let pager = Arc::clone(&self.pager);
+        let allocator = &mut self.writer_mut().allocator;
+        allocator.announce(&pager.space, count, |range| pager.store.view.read_ahead(range));
+    }
+
     /// Remembers this moment. Takes the next epoch: pages allocated so far are copied before they change again.
     ///
     /// # Panics

@@ -24,7 +24,7 @@
 use std::io;
 
 use llmdb_base::{PAGE_SIZE, PageBytes, Pgno};
-use llmdb_vfs::{LostPage, Mapping};
+use llmdb_vfs::{LostPage, Mapping, Order};
 
 use crate::range::PageRange;
 
@@ -117,8 +117,14 @@ impl View {
         self.mapping.prefetch(pgno.offset());
     }
 
-    /// Asks for a page to be fetched from the disk.
-    pub fn read_ahead(&self, pgno: Pgno) {
-        self.mapping.read_ahead(pgno.offset(), PAGE_SIZE);
+    /// Tells the system in which order pages will be touched.
+    pub fn expect(&self, order: Order) {
+        self.mapping.expect(order);
+    }
+
+    /// Asks for pages to be fetched from the disk.
+    pub fn read_ahead(&self, range: PageRange) {
+        let len = usize::try_from(range.count() * PAGE_SIZE as u64).expect("a range lies in memory");
+        self.mapping.read_ahead(Pgno::new(range.first()).offset(), len);
     }
 }

@@ -28,6 +28,15 @@ pub use self::lost::{LossCause, LostPage};
 use self::{heap::Heap, regions::Regions};
 use crate::{BLOCK_SIZE, File};
 
+/// In which order a file is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// Any: whoever touches a page that is not in memory waits for much of what lies around it, too.
+    Usual,
+    /// Here and there: whoever touches such a page waits for this page alone.
+    Random,
+}
+
 /// Memory that shows a file and takes stores that the file never sees.
 ///
 /// There are two kinds, which differ only in where the bytes come from:
@@ -283,6 +292,21 @@ impl Mapping {
         }
         #[cfg(not(target_os = "linux"))]
         let _ = (offset, len);
+    }
+
+    /// Tells the system in which order the file will be read from now on. A hint.
+    pub fn expect(&self, order: Order) {
+        #[cfg(target_os = "linux")]
+        if matches!(self.kind, Kind::Private(_)) {
+            let region_bytes = self.region_bytes();
+            for region in 0..self.reserved() / region_bytes {
+                if let Some(start) = self.regions.hint(region * region_bytes) {
+                    private::expect(start, region_bytes, order);
+                }
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = order;
     }
 
     /// Whether this is a private map of a file by the operating system.

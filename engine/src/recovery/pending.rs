@@ -97,9 +97,12 @@ impl Pending {
     }
 }
 
-fn read_ahead(pages: &PageTxn, tree: &Tree, piece: &[Entry], bytes: &[u8]) -> Result<()> {
+/// Asks for the leaves, and for as many free pages: each leaf is copied when it first changes.
+fn read_ahead(pages: &mut PageTxn, tree: &Tree, piece: &[Entry], bytes: &[u8]) -> Result<()> {
     let keys: Vec<&[u8]> = piece.iter().map(|entry| entry.key(bytes)).collect();
-    Ok(tree.read_ahead(pages, &keys)?)
+    let leaf_count = tree.read_ahead(pages, &keys)?;
+    pages.expect_allocations(leaf_count);
+    Ok(())
 }
 
 impl Entry {

@@ -14,7 +14,7 @@ use llmdb_vfs::{
     crash::{Chooser, CrashVfs},
 };
 
-pub use script::{Rows, Script, Step, Trees};
+pub use script::{Change, Rows, Script, Step, Trees};
 
 /// Where the tests keep their store.
 pub const PATH: &str = "test.llmdb";

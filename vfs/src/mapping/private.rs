@@ -136,6 +136,19 @@ pub(super) fn read_ahead(start: *mut u8, len: usize) {
     let _ = advised;
 }
 
+/// Tells the kernel in which order the pages of a region will be touched.
+pub(super) fn expect(start: *mut u8, region_bytes: u64, order: super::Order) {
+    let advice = match order {
+        super::Order::Usual => Advice::Normal,
+        super::Order::Random => Advice::Random,
+    };
+    let len = usize::try_from(region_bytes).expect("the region was mapped, so its length is a usize");
+    // SAFETY: the range is a region of ours, and this advice changes no byte of it.
+    let advised = unsafe { madvise(start.cast(), len, advice) };
+    // A hint that is not taken costs time only.
+    let _ = advised;
+}
+
 /// Unmaps a region.
 ///
 /// # Safety

@@ -161,3 +161,38 @@ fn a_discard_may_cross_regions() {
     assert_eq!(read(&mapping, start, BLOCK_SIZE), vec![0; BLOCK_SIZE]);
     assert_eq!(read(&mapping, region_bytes, BLOCK_SIZE), vec![0; BLOCK_SIZE]);
 }
+
+#[test]
+fn hints_change_nothing_whatever_they_say() {
+    let file = memory_file(3 * BLOCK_SIZE, 5);
+    let mapping = Mapping::heap_of_regions(Some(file), SMALL).unwrap();
+    mapping.load(0, 3 * BLOCK_SIZE).unwrap();
+    hint(&mapping);
+    assert_eq!(read(&mapping, 0, 3 * BLOCK_SIZE), vec![5; 3 * BLOCK_SIZE]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn hints_change_nothing_in_a_private_map() {
+    let folder = tempfile::tempdir().unwrap();
+    let how = Open { write: true, create: Create::New, direct: false };
+    let vfs = crate::OsVfs::new();
+    let file = vfs.open(&folder.path().join("data"), how).unwrap();
+    write_all_at(&*file, &[5; 3 * BLOCK_SIZE], 0).unwrap();
+    let mapping = vfs.map(Some(file)).unwrap();
+    mapping.load(0, 3 * BLOCK_SIZE).unwrap();
+    store(&mapping, BLOCK_SIZE as u64, BLOCK_SIZE, 7);
+    hint(&mapping);
+    let expected = [[5; BLOCK_SIZE], [7; BLOCK_SIZE], [5; BLOCK_SIZE]].concat();
+    assert_eq!(read(&mapping, 0, 3 * BLOCK_SIZE), expected);
+}
+
+fn hint(mapping: &Mapping) {
+    for order in [Order::Random, Order::Usual] {
+        mapping.expect(order);
+        for offset in [0, BLOCK_SIZE as u64, mapping.region_bytes() - 1, mapping.reserved(), u64::MAX / 2] {
+            mapping.read_ahead(offset / BLOCK_SIZE as u64 * BLOCK_SIZE as u64, 2 * BLOCK_SIZE);
+            mapping.prefetch(offset);
+        }
+    }
+}
