@@ -236,7 +236,8 @@ impl Shared {
         let settled = |root: llmdb_pager::RootRecord| {
             root.txid == tip.txid && root.lsn == end && root.roots == tip.roots
         };
-        if !settled(self.pager.durable()) || !settled(self.pager.older_durable()) {
+        let is_settled = settled(self.pager.durable()) && settled(self.pager.older_durable());
+        if !is_settled || self.pager.log_mark() != 0 {
             let state = llmdb_pager::RootState { lsn: end, ..tip.state() };
             let root = self.pager.begin_write().commit(state);
             self.pager.publish(&root);

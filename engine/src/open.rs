@@ -94,6 +94,11 @@ pub(crate) fn shared(
     replayed_bytes: u64,
 ) -> Shared {
     let workers = Workers::new(options.background == Background::Threads);
+    if let Some(log) = &log {
+        // So that the loss of the log, or of its end, is noticed whatever else is left.
+        let pager = Arc::clone(&pager);
+        log.on_segment(move |index| pager.mark_log(index + 1).map_err(std::io::Error::other));
+    }
     Shared {
         vfs,
         path,

@@ -42,7 +42,13 @@ pub(crate) fn recover(
     options: &Options,
 ) -> Result<(Log, RecoveryReport)> {
     let (replay, report) = replay(vfs, folder, pager, options)?;
-    Ok((replay.into_log()?, report))
+    let is_accepted = is_short(&replay, pager);
+    let log = replay.into_log()?;
+    if is_accepted && !options.read_only {
+        // The loss was accepted, once and for good.
+        pager.mark_log(0)?;
+    }
+    Ok((log, report))
 }
 
 /// Replays the log over the pager's root, and leaves its files as they are.
@@ -66,6 +72,15 @@ pub(crate) fn replay(
             folder.display()
         )));
     }
+    if options.log_tail == LogTail::Strict && is_short(&replay, pager) {
+        let newest = replay.newest_segment().map_or_else(|| "none".into(), |index| format!("{index:016x}"));
+        return Err(Error::LogCorruption(format!(
+            "{}: segment {:016x} is missing or has lost its header ({newest} is the newest), though the store was not \
+             closed, and with it the last commits: put it back, or open with LogTail::CutAtDamage to go on without them",
+            folder.display(),
+            pager.log_mark() - 1,
+        )));
+    }
     if replay.end() > from {
         if options.read_only {
             return Err(Error::ReadOnly(
@@ -80,6 +95,13 @@ pub(crate) fn replay(
         log::info!("recovered {} transactions, {} bytes of log", report.replayed_txns, report.replayed_bytes);
     }
     Ok((replay, report))
+}
+
+/// Whether the newest segment that the meta pages know of is gone. They know of it before anything in it is
+/// acknowledged, and forget it at a clean close, before it is removed.
+fn is_short(replay: &Replay, pager: &Pager) -> bool {
+    let mark = pager.log_mark();
+    mark > 0 && replay.newest_segment().is_none_or(|newest| newest + 1 < mark)
 }
 
 /// Whether there is no log. A clean close removes it, after making both generations show the same position.

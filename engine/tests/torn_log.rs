@@ -205,6 +205,72 @@ fn a_missing_log_is_refused_if_the_checkpoints_show_that_there_was_one() {
     script.verify(&open(&store).unwrap(), 18, 18, "closed");
 }
 
+/// Whenever the log, or its newest segment, is lost: nobody need have made a checkpoint.
+#[test]
+fn a_log_that_lost_its_end_is_missed() {
+    let (first, script, _) = store(5);
+    let (long, long_script) = long_log();
+    for (store, script, all) in [(first, script, 5), (long, long_script, 18)] {
+        let newest = segments(&store).pop().unwrap().0;
+        for how in ["the folder", "the newest segment", "the header of the newest segment"] {
+            let disk = store.fork();
+            match how {
+                "the folder" => {
+                    segments(&disk).iter().for_each(|(path, _)| disk.remove_file(path).unwrap());
+                    disk.remove_dir(Path::new(common::LOG)).unwrap();
+                }
+                "the newest segment" => disk.remove_file(&newest).unwrap(),
+                // Nothing else of it is there either, as if it had never been written.
+                _ => {
+                    let len = bytes(&disk, &newest).len();
+                    disk.overwrite(&newest, 0, &vec![0; len]).unwrap();
+                }
+            }
+            for options in [options(), read_only()] {
+                let error = open_with(&disk, options).expect_err(how);
+                assert_eq!(error.kind(), ErrorKind::Corruption, "{how}: {error}");
+                let text = error.to_string();
+                assert!(text.contains("test.llmdb-wal") && text.contains("missing"), "{how}: {text}");
+            }
+            let engine = open_with(&disk, cut_at_damage()).unwrap();
+            let found = script.verify(&engine, 0, all, how);
+            assert!(found < all, "{how}: {found}");
+            drop(engine);
+            let accepted = killed(&disk);
+            script.verify(&open(&accepted).unwrap(), found, found, "accepted once, and for good");
+            // From there on the log is watched again.
+            let engine = open(&accepted).unwrap();
+            common::script::commit(&engine, &puts("t", [901], 1, 60)).unwrap();
+            let disk = killed(&accepted);
+            drop(engine);
+            segments(&disk).iter().for_each(|(path, _)| disk.remove_file(path).unwrap());
+            assert_eq!(open(&disk).expect_err("lost again").kind(), ErrorKind::Corruption);
+        }
+    }
+}
+
+/// No false alarm: a store that was closed needs no log, and one that was killed before it wrote has none.
+#[test]
+fn a_log_that_nobody_needs_is_not_missed() {
+    let (store, script, _) = store(3);
+    let engine = open(&store).unwrap();
+    engine.close().unwrap();
+    assert!(segments(&store).is_empty());
+    script.verify(&open(&store).unwrap(), 3, 3, "closed");
+    // Opened, nothing written, killed.
+    let engine = open(&store).unwrap();
+    let disk = killed(&store);
+    drop(engine);
+    script.verify(&open(&disk).unwrap(), 3, 3, "killed before anything was written");
+    // A transaction that was begun and abandoned has made a segment.
+    let engine = open(&disk).unwrap();
+    let mut txn = engine.begin_write().unwrap();
+    txn.put("a", vec![1; 50_000]).unwrap();
+    txn.abort();
+    engine.close().unwrap();
+    script.verify(&open(&disk).unwrap(), 3, 3, "closed without a commit");
+}
+
 #[test]
 fn the_log_of_another_store_is_refused_and_left_alone() {
     let (store, _, segment) = store(3);

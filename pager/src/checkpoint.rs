@@ -46,6 +46,13 @@ pub struct Checkpoint {
     is_written: bool,
 }
 
+/// Whether the log is needed beside a checkpoint.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LogNeeded {
+    Yes,
+    No,
+}
+
 /// How far a checkpoint has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Progress {
@@ -132,6 +139,29 @@ impl Pager {
         Ok(())
     }
 
+    /// What the log must hold at least, by the newest meta page; 0 if no log is needed: the store was closed, or is new.
+    pub fn log_mark(&self) -> u64 {
+        self.durable.as_ref().map_or(0, |durable| lock(durable).newest.log_mark)
+    }
+
+    /// Notes in the meta pages of the newest generation what the log must hold from now on, in words of whoever keeps
+    /// it. Later generations take it over; a clean close sets it to 0. Durable on return. Cost: two durable writes, in
+    /// place, the second after the first, so that one copy is whole at any time.
+    ///
+    /// # Errors
+    /// An I/O error; the pager is poisoned then.
+    pub fn mark_log(&self, mark: u64) -> PageResult<()> {
+        let Some(durable) = &self.durable else { return Ok(()) };
+        let _writing = lock(&self.meta_writing);
+        let marked = Meta { log_mark: mark, ..lock(durable).newest };
+        self.refuse_if_poisoned()?;
+        for pgno in marked.slots() {
+            write_meta(self.store.file(), &marked, pgno).or_else(|error| self.fail(error))?;
+        }
+        lock(durable).newest = marked;
+        Ok(())
+    }
+
     fn refuse_if_poisoned(&self) -> PageResult<()> {
         self.poisoned().map_or(Ok(()), |why| {
             let source = std::io::Error::other(why.to_owned());
@@ -192,7 +222,7 @@ impl Checkpoint {
         if !self.is_written {
             self.write(&mut |_| ())?;
         }
-        self.write_generation()?;
+        self.write_generation(LogNeeded::Yes)?;
         let pages = std::mem::take(&mut self.pages);
         self.pager.discard_written(&pages);
         self.pager.counters.finish_checkpoint();
@@ -212,8 +242,8 @@ impl Checkpoint {
         if !self.is_written {
             self.write(&mut |_| ())?;
         }
-        self.write_generation()?;
-        self.write_generation()?;
+        self.write_generation(LogNeeded::No)?;
+        self.write_generation(LogNeeded::No)?;
         self.pager.discard_written(&self.pages);
         let pager = Arc::clone(&self.pager);
         pager.counters.finish_checkpoint();
@@ -222,14 +252,20 @@ impl Checkpoint {
     }
 
     /// Writes both copies of the next generation, and makes it the newest.
-    fn write_generation(&self) -> PageResult<()> {
+    fn write_generation(&self, log: LogNeeded) -> PageResult<()> {
         let durable = self.durable();
+        let _writing = lock(&self.pager.meta_writing);
+        let (generation, newest_mark) = {
+            let durable = lock(durable);
+            (durable.next_generation(), durable.newest.log_mark)
+        };
         let meta = Meta {
             store: self.pager.store.id,
-            generation: lock(durable).next_generation(),
+            generation,
             root: self.root,
             map_root: self.map_root,
             map_levels: self.map_levels,
+            log_mark: if log == LogNeeded::Yes { newest_mark } else { 0 },
         };
         for pgno in meta.slots() {
             write_meta(self.pager.store.file(), &meta, pgno).or_else(|error| self.pager.fail(error))?;

@@ -86,7 +86,7 @@ impl ReadGuard {
 pub fn write_image_meta(file: &dyn File, store: StoreId, root: &RootRecord) -> PageResult<()> {
     let map_levels = MapPages::new(root.page_count, 0).index_levels();
     for generation in [1, 2] {
-        let meta = Meta { store, generation, root: *root, map_root: ChildRef::NONE, map_levels };
+        let meta = Meta { store, generation, root: *root, map_root: ChildRef::NONE, map_levels, log_mark: 0 };
         meta.slots().into_iter().try_for_each(|pgno| write_meta(file, &meta, pgno))?;
     }
     Ok(())

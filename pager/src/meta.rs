@@ -41,12 +41,13 @@ const PAGE_COUNT: usize = LSN + 8;
 const MAP_ROOT: usize = PAGE_COUNT + 8;
 const MAP_LEVELS: usize = MAP_ROOT + 8;
 const ROOTS: usize = MAP_LEVELS + 8;
-const RESERVED: usize = ROOTS + ROOTS_LEN;
+const LOG_MARK: usize = ROOTS + ROOTS_LEN;
+const RESERVED: usize = LOG_MARK + 8;
 const CHECKSUM: usize = META_LEN - 4;
 /// Bytes of a meta page that are used.
 pub(crate) const META_LEN: usize = 512;
 
-const _: () = assert!(RESERVED == 160 && RESERVED < CHECKSUM && META_LEN <= PAGE_SIZE);
+const _: () = assert!(RESERVED == 168 && RESERVED < CHECKSUM && META_LEN <= PAGE_SIZE);
 
 /// What a meta page says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,9 +60,16 @@ pub(crate) struct Meta {
     pub map_root: ChildRef,
     /// Levels of index pages above the pieces of the map.
     pub map_levels: u8,
+    /// What the log must hold at least, in words of whoever keeps it; 0 if no log is needed.
+    pub log_mark: u64,
 }
 
 impl Meta {
+    /// Whether two pages describe the same generation. They may differ in how much of the log they know of.
+    fn is_same(&self, other: &Self) -> bool {
+        Self { log_mark: 0, ..*self } == Self { log_mark: 0, ..*other }
+    }
+
     /// The pages where this generation is stored.
     pub fn slots(&self) -> [Pgno; 2] {
         slots_of(self.generation)
@@ -82,7 +90,8 @@ impl Meta {
         put_u64(&mut bytes, PAGE_COUNT, self.root.page_count);
         put_u64(&mut bytes, MAP_ROOT, self.map_root.raw());
         bytes[MAP_LEVELS] = self.map_levels;
-        bytes[ROOTS..RESERVED].copy_from_slice(&self.root.roots);
+        bytes[ROOTS..LOG_MARK].copy_from_slice(&self.root.roots);
+        put_u64(&mut bytes, LOG_MARK, self.log_mark);
         let checksum = crc32c(page_seed(self.store, pgno), &bytes[..CHECKSUM]);
         put_u32(&mut bytes, CHECKSUM, checksum);
         bytes
@@ -113,6 +122,7 @@ impl Meta {
             root: decode_root(bytes),
             map_root: ChildRef::from_raw(get_u64(bytes, MAP_ROOT)),
             map_levels: bytes[MAP_LEVELS],
+            log_mark: get_u64(bytes, LOG_MARK),
         };
         meta.check(bytes, pgno).map(|()| meta)
     }
@@ -127,9 +137,13 @@ impl Meta {
             return Err(damaged(format_args!("generation {} does not belong in {pgno}", self.generation)));
         }
         let (generation, RootRecord { epoch, txid, lsn, .. }) = (self.generation, self.root);
-        if [generation, epoch.get(), txid.get(), lsn.get()].into_iter().any(|count| count > COUNT_MAX) {
+        if [generation, epoch.get(), txid.get(), lsn.get(), self.log_mark]
+            .into_iter()
+            .any(|count| count > COUNT_MAX)
+        {
             return Err(damaged(format_args!(
-                "generation {generation}, {epoch}, {txid} or LSN {lsn} is out of bounds"
+                "generation {generation}, {epoch}, {txid}, LSN {lsn} or log mark {} is out of bounds",
+                self.log_mark
             )));
         }
         let page_count = self.root.page_count;
@@ -155,7 +169,7 @@ const COUNT_MAX: u64 = 1 << 60;
 
 fn decode_root(bytes: &[u8; META_LEN]) -> RootRecord {
     let mut roots = [0; ROOTS_LEN];
-    roots.copy_from_slice(&bytes[ROOTS..RESERVED]);
+    roots.copy_from_slice(&bytes[ROOTS..LOG_MARK]);
     let state = RootState {
         txid: TxnId::new(get_u64(bytes, TXID)),
         timestamp: Timestamp::new(get_i64(bytes, TIMESTAMP)),
@@ -274,12 +288,14 @@ pub(crate) struct Generations {
 /// Chooses among what the four pages hold: the newest generation with an intact copy, and the one before. Says
 /// in the report what was wrong with the others.
 pub(crate) fn select(slots: [Result<Meta, SlotState>; 4]) -> (Option<Generations>, MetaReport) {
-    let newest = slots.iter().flatten().copied().max_by_key(|meta| meta.generation);
+    let newest = slots.iter().flatten().copied().max_by_key(|meta| (meta.generation, meta.log_mark));
     let of_this_store = |meta: &&Meta| newest.is_some_and(|newest| newest.store == meta.store);
     let older = slots.iter().flatten().filter(of_this_store).copied();
     let older = older.filter(|meta| Some(meta.generation) < newest.map(|newest| newest.generation));
-    let generations =
-        newest.map(|newest| Generations { newest, older: older.max_by_key(|meta| meta.generation) });
+    let generations = newest.map(|newest| Generations {
+        newest,
+        older: older.max_by_key(|meta| (meta.generation, meta.log_mark)),
+    });
     let mut index = 0;
     let slots = slots.map(|slot| {
         let pgno = FIXED_PAGES[index];
@@ -292,7 +308,9 @@ pub(crate) fn select(slots: [Result<Meta, SlotState>; 4]) -> (Option<Generations
 
 /// An intact page is still wrong if it describes neither of the two generations.
 fn judge(meta: &Meta, generations: Option<&Generations>) -> SlotState {
-    let known = generations.is_some_and(|known| known.newest == *meta || known.older == Some(*meta));
+    let known = generations.is_some_and(|known| {
+        known.newest.is_same(meta) || known.older.is_some_and(|older| older.is_same(meta))
+    });
     if known {
         let RootRecord { epoch, txid, .. } = meta.root;
         return SlotState::Valid { generation: meta.generation, epoch, txid };

@@ -84,8 +84,14 @@ impl Pager {
         let space = Space::new(0);
         grow(&space, &store, FILE_PAGES_MIN + options.reserve_pages)?;
         let root = first_root(FILE_PAGES_MIN);
-        let generation =
-            |generation| Meta { store: store_id, generation, root, map_root: ChildRef::NONE, map_levels: 0 };
+        let generation = |generation| Meta {
+            store: store_id,
+            generation,
+            root,
+            map_root: ChildRef::NONE,
+            map_levels: 0,
+            log_mark: 0,
+        };
         let (older, newest) = (generation(1), generation(2));
         file.sync_data().map_err(|source| PageError::io("force the new data file to the media", source))?;
         for meta in [older, newest] {

@@ -67,6 +67,8 @@ pub struct Pager {
     pub(crate) checkpoint_is_open: AtomicBool,
     /// Pages below this one are to be taken first; 0 if nobody has asked for that.
     pub(crate) goal: AtomicU64,
+    /// Held while meta pages are written.
+    pub(crate) meta_writing: Mutex<()>,
     pub(crate) poison: OnceLock<String>,
     pub(crate) losses: Losses,
     pub(crate) meta_report: MetaReport,
@@ -110,6 +112,7 @@ impl Pager {
             given_back: Mutex::new(Vec::new()),
             checkpoint_is_open: AtomicBool::new(false),
             goal: AtomicU64::new(0),
+            meta_writing: Mutex::new(()),
             poison: OnceLock::new(),
             losses: Losses::new(),
             meta_report,

@@ -1,6 +1,10 @@
 //! The log in use.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    fmt, io,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use llmdb_base::{
     Lsn, StoreId,
@@ -45,6 +49,16 @@ pub struct Log {
     /// End of the last finished record.
     pub(crate) appended: AtomicU64,
     pub(crate) counters: Counters,
+    pub(crate) told: OnceLock<Told>,
+}
+
+/// Whoever is told of every new segment. See [`Log::on_segment`].
+pub(crate) struct Told(pub Box<dyn Fn(u64) -> io::Result<()> + Send + Sync>);
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Told")
+    }
 }
 
 impl Log {
@@ -105,7 +119,16 @@ impl Log {
             writer_open: AtomicBool::new(false),
             appended: AtomicU64::new(end.get()),
             counters: Counters::default(),
+            told: OnceLock::new(),
         }
+    }
+
+    /// Has `told` called with the index of every segment that begins, when its header is durable and before anything in
+    /// it is acknowledged: so that somebody else may know that it must be there. If `told` fails, so does the log,
+    /// until it is opened again. The first call counts.
+    pub fn on_segment(&self, told: impl Fn(u64) -> io::Result<()> + Send + Sync + 'static) {
+        // Whoever comes second is not told, as documented.
+        let _ = self.told.set(Told(Box::new(told)));
     }
 
     /// Begins a record.

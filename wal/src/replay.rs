@@ -97,6 +97,11 @@ impl Replay {
         self.end
     }
 
+    /// Index of the newest segment that is there. `None` if there is none.
+    pub fn newest_segment(&self) -> Option<u64> {
+        self.survey.known.last().map(|segment| segment.header.index)
+    }
+
     /// How far the log had been written behind [`Replay::end`], in bytes: parts of a record that was never
     /// finished, a torn tail, or what lies behind damage that was to be cut. An upper bound in the last case.
     pub fn cut_bytes(&self) -> u64 {

@@ -117,6 +117,10 @@ impl Log {
         files.next_index += 1;
         let header = SegmentHeader { store: self.store, index, first_lsn, previous_end };
         let (prepared, checksum) = self.prepare_segment(&mut files, &header)?;
+        if let Some(told) = self.told.get() {
+            (told.0)(index)
+                .map_err(|error| self.poison(LogError::io("note that a log segment began", error)))?;
+        }
         let end = files.next_bytes.max(prepared.reserved.min(self.options.segment_bytes_max));
         files.next_bytes = (files.next_bytes * 2).min(self.options.segment_bytes_max);
         if let Some(old) = files.live.back_mut().filter(|old| old.end.is_none()) {

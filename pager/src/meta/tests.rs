@@ -15,6 +15,7 @@ fn meta(generation: u64) -> Meta {
         root: RootRecord::new(Epoch::new(0x0010_0007), 4711, state),
         map_root: ChildRef::new(Pgno::new(34), Epoch::new(0x0010_0007)),
         map_levels: 1,
+        log_mark: 0,
     }
 }
 
