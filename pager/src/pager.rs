@@ -57,6 +57,8 @@ pub struct Pager {
     pub(crate) readers: ReaderTable,
     /// Set while other processes may have the store open too: then roots are published, and readers stand, there.
     pub(crate) commons: OnceLock<Commons>,
+    /// Pages below this can be read: they are mapped, and were in the file when a root that has them was entered.
+    pub(crate) reached: AtomicU64,
     pub(crate) writer: Mutex<WriterSlot>,
     /// What was freed and cannot be used yet. Only the writer changes it.
     pub(crate) retention: Mutex<Retention>,
@@ -106,6 +108,7 @@ impl Pager {
             publishing: Mutex::new(()),
             readers: ReaderTable::new(),
             commons: OnceLock::new(),
+            reached: AtomicU64::new(0),
             writer: Mutex::new(writer),
             retention: Mutex::new(retention),
             durable: durable.map(Mutex::new),

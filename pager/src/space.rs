@@ -250,11 +250,6 @@ impl Space {
         FIXED_PAGES.into_iter().for_each(|pgno| self.take(PageRange::one(pgno)));
     }
 
-    /// Pages that lie below `file_pages` exist now: another process has made the file longer.
-    pub fn raise_file_pages(&self, file_pages: u64) {
-        self.file_pages.fetch_max(file_pages, Release);
-    }
-
     /// Private pages that are free: memory that only the next allocation has a use for. At most `count_max`.
     pub fn idle_private(&self, count_max: u64) -> Vec<PageRange> {
         let idle = |index| self.private.word(index) & self.free_word(index);

@@ -1,6 +1,9 @@
 //! Opening a store that other processes have open already, and taking it over from one that died while it wrote.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::Ordering::{Acquire, Release},
+};
 
 use llmdb_base::{Corruption, Epoch, PageError, PageResult, sync::lock};
 use llmdb_vfs::{File, Vfs};
@@ -97,7 +100,8 @@ impl Pager {
 
     /// Makes the pages below `page_count` readable: another process may have made the file longer.
     pub(crate) fn reach(&self, page_count: u64) -> PageResult<()> {
-        if page_count <= self.space.file_pages() {
+        // Not the pages of the file as the writer knows them: it may be about to cut them, and must not be told of more.
+        if page_count <= self.reached.load(Acquire) {
             return Ok(());
         }
         let file = self.store.file();
@@ -110,7 +114,7 @@ impl Pager {
         }
         let reserved = self.store.view.reserve(page_count);
         reserved.map_err(|source| PageError::io("reserve address space", source))?;
-        self.space.raise_file_pages(page_count);
+        self.reached.fetch_max(page_count, Release);
         Ok(())
     }
 
