@@ -142,7 +142,7 @@ fn what_the_kernel_reads_for_us_fails_as_a_call() {
     // SAFETY: reserved, and nobody stores there.
     let gone = unsafe { mapping.bytes(2 * BLOCK, BLOCK_SIZE) };
     let error = write_all_at(&*other, gone, 0).unwrap_err();
-    assert_eq!(error.raw_os_error(), Some(14), "EFAULT: {error}");
+    assert!(error.to_string().contains("os error 14"), "EFAULT: {error}");
     assert_eq!(mapping.losses(), 0, "nothing was read by this process");
 }
 
