@@ -119,6 +119,9 @@ impl Member {
         let transaction = self.workload.transaction();
         let mut txn = engine.begin_write()?;
         let found = digest(&engine.snapshot_latest()?)?;
+        if self.disk.is_killed() {
+            return Ok(());
+        }
         self.world.model().begins_to_write(found);
         let mut savepoints = Vec::new();
         for change in &transaction.changes {
@@ -135,6 +138,10 @@ impl Member {
             if self.chooser.coin() { Durability::Sync } else { Durability::Group { interval_us: 0 } };
         let before = engine.last_commit().txid;
         let txid = txn.commit_with(durability)?.txid;
+        if self.disk.is_killed() {
+            // Killed between its last call and this answer, which nobody hears.
+            return Ok(());
+        }
         self.world.model().acknowledged(submission, if txid == before { 0 } else { txid.get() });
         Ok(())
     }
@@ -144,6 +151,9 @@ impl Member {
         let floor = self.world.model().floor();
         let snapshot = engine.snapshot()?;
         let found = digest(&snapshot)?;
+        if self.disk.is_killed() {
+            return Ok(None);
+        }
         self.world.model().saw(floor, found);
         Ok(Some((snapshot, found)))
     }
