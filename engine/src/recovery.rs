@@ -64,6 +64,9 @@ pub(crate) fn replay(
         pager.meta_report().damaged().map(|slot| format!("{}: {}", slot.pgno, slot.state)).collect();
     report.needs_checkpoint = !report.damaged_meta_pages.is_empty();
     let from = pager.durable().lsn;
+    // A clean close was interrupted between the two generations. What is written from now on comes behind a hole that
+    // a replay from the older one could not cross: so it must not stay the older one.
+    report.needs_checkpoint |= from > pager.older_durable().lsn && replay.is_left_behind();
     if options.log_tail == LogTail::Strict && from > pager.older_durable().lsn && is_missing(&**vfs, folder)?
     {
         return Err(Error::LogCorruption(format!(

@@ -38,6 +38,7 @@ pub struct Replay {
     folder: Folder,
     store: StoreId,
     options: LogOptions,
+    from: Lsn,
     survey: Survey,
     /// What the pass found; its parts that only streaming needs have moved there.
     kept: usize,
@@ -81,6 +82,7 @@ impl Replay {
             folder,
             store,
             options,
+            from,
             survey,
             kept,
             chain_end,
@@ -106,6 +108,13 @@ impl Replay {
     /// finished, a torn tail, or what lies behind damage that was to be cut. An upper bound in the last case.
     pub fn cut_bytes(&self) -> u64 {
         self.cut_bytes
+    }
+
+    /// Whether every segment ends at or before `from`: the position is one that an earlier opening gave away and
+    /// wrote nothing behind. The next segment will begin behind a hole, over which nobody may replay.
+    pub fn is_left_behind(&self) -> bool {
+        let known = &self.survey.known;
+        !known.is_empty() && known.iter().all(|segment| segment.room_end() <= self.from)
     }
 
     /// Whole records behind `from`.
