@@ -39,12 +39,13 @@
 //!
 //! # Limits
 //! Keys hold up to [`KEY_LEN_MAX`] bytes, values up to 4 GiB, names of trees up to [`TREE_NAME_LEN_MAX`] bytes.
-//! One process has a database open for writing; several may have it open for reading only.
+//! Several processes may have a database open together, see [`Sharing`]; one of them writes at a time.
 //!
 //! # Files
 //! `notes.llmdb` is the database. While it is open for writing, a folder `notes.llmdb-wal` beside it holds the
-//! log of the newest commits, and the two belong together; a clean close leaves the data file alone. The empty
-//! file `notes.llmdb-lock` keeps second writers out.
+//! log of the newest commits, and the two belong together; a clean close leaves the data file alone. The file
+//! `notes.llmdb-lock` keeps others out of a database that one process has for itself, and `notes.llmdb-share` is
+//! what processes have in common that share one. Neither holds data.
 #![forbid(unsafe_code)]
 
 mod backup;
