@@ -158,9 +158,10 @@ impl Shared {
         let Some((company, _)) = self.company().filter(|(_, commons)| commons.holds_turn()) else {
             return Ok(());
         };
-        self.free_dead_readers_if_due()?;
         let Some(_door) = company.try_door()? else { return Ok(()) };
         if !company.is_private() && !company.has_company()? {
+            // Nobody looks for the dead again before the next process comes.
+            self.free_dead_readers_at_the_door()?;
             company.hide_pages();
         }
         Ok(())

@@ -250,8 +250,14 @@ impl Shared {
 
     /// Frees the slots that readers of dead processes have left, unless somebody is opening the store at the moment.
     pub(super) fn free_dead_readers(&self) -> Result<()> {
-        let Some((company, commons)) = self.company() else { return Ok(()) };
+        let Some((company, _)) = self.company() else { return Ok(()) };
         let Some(_door) = company.try_door()? else { return Ok(()) };
+        self.free_dead_readers_at_the_door()
+    }
+
+    /// As [`Shared::free_dead_readers`], for a caller that has the door.
+    pub(super) fn free_dead_readers_at_the_door(&self) -> Result<()> {
+        let Some((company, commons)) = self.company() else { return Ok(()) };
         let mut alive = vec![company.session];
         for process in (0..layout::PROCESS_COUNT).filter(|process| *process != company.process) {
             if company.is_alive(process)? {
