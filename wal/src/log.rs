@@ -179,7 +179,7 @@ impl Log {
     /// removed.
     ///
     /// The caller must not need anything before `before` again, after whatever crash; `before` is the end of
-    /// a record. The segment in use stays in any case.
+    /// a record. The newest segment stays in any case.
     ///
     /// # Errors
     /// [`LogError::Io`] if a file could not be renamed or removed; it is tried again next time.
@@ -188,7 +188,10 @@ impl Log {
         self.check_usable()?;
         let mut files = lock(&self.files);
         let mut changed = false;
-        while let Some(segment) = files.oldest_ending_by(before) {
+        // The newest one stays, in use or not: somebody may have noted that it must be there.
+        while files.live.len() > 1
+            && let Some(segment) = files.oldest_ending_by(before)
+        {
             let (index, file_bytes) = (segment.index, segment.file_bytes);
             if files.spares.len() < self.options.spare_segments_max {
                 self.folder.rename(Name::Segment(index), Name::Spare(index))?;
