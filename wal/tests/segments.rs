@@ -33,6 +33,19 @@ fn segments_grow_from_one_window_to_the_largest() {
     assert!(place.segments()[lens.len()..].iter().all(|name| place.file(name).len() >= 48 << 10));
 }
 
+/// Somebody may have noted that it must be there: missing it would look like a lost log.
+#[test]
+fn the_newest_segment_is_not_given_up_after_an_opening() {
+    let place = Place::in_memory(SMALL);
+    let log = place.create();
+    let ends = fill(&place, &log, 100);
+    drop(log);
+    let newest = place.segments().pop();
+    let log = place.replay(ends[99]).1.into_log().unwrap();
+    log.retire(ends[99]).unwrap();
+    assert_eq!(place.segments(), Vec::from_iter(newest));
+}
+
 #[test]
 fn retired_segments_become_spares_and_then_segments_again() {
     let place = Place::in_memory(SMALL);
