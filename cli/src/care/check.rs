@@ -1,7 +1,7 @@
 //! `llmdb check`: reads everything and looks for damage.
 
 use clap::Args;
-use llmdb::Problem;
+use llmdb::{CheckReport, Db, Problem};
 use serde_json::{Value, json};
 
 use crate::{
@@ -28,16 +28,22 @@ pub struct CheckArgs {
     db: DbArg,
 }
 
-pub fn run(args: &CheckArgs, output: &mut Output) -> Result<Exit, Failure> {
-    let db = store::for_reading(&args.db.db, output)?;
-    let watch = Stopwatch::start();
+/// Reads and verifies every page, with a progress bar.
+pub fn every_page(db: &Db, output: &Output) -> Result<CheckReport, Failure> {
     let bar = progress::pages(0, "check", output);
     let report = db.check_with(&mut |done, all| {
         bar.set_length(all);
         bar.set_position(done);
         true
-    })?;
+    });
     bar.finish_and_clear();
+    Ok(report?)
+}
+
+pub fn run(args: &CheckArgs, output: &mut Output) -> Result<Exit, Failure> {
+    let db = store::for_reading(&args.db.db, output)?;
+    let watch = Stopwatch::start();
+    let report = every_page(&db, output)?;
     let seconds = watch.seconds();
     let problems: Vec<_> = report.problems.iter().map(describe).collect();
     let (keys, damage) = (report.key_count, report.problems.iter().map(to_json).collect::<Vec<_>>());

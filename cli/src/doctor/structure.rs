@@ -6,11 +6,11 @@ use llmdb::{Db, ErrorKind};
 
 use super::finding::{Finding, Severity};
 use crate::{
-    care::check::describe,
+    care::check,
     failure::Failure,
     figures::{Bytes, Count},
     output::Output,
-    progress, store,
+    store,
 };
 
 const AREA: &str = "structure";
@@ -63,16 +63,10 @@ pub fn examine(db: &Db, deep: bool, findings: &mut Vec<Finding>, output: &Output
 }
 
 fn every_page(db: &Db, findings: &mut Vec<Finding>, output: &Output) -> Result<(), Failure> {
-    let bar = progress::pages(0, "check", output);
-    let report = db.check_with(&mut |done, all| {
-        bar.set_length(all);
-        bar.set_position(done);
-        true
-    })?;
-    bar.finish_and_clear();
+    let report = check::every_page(db, output)?;
     for problem in &report.problems {
-        findings.push(Finding::new(Severity::Problem, AREA, "damage", describe(problem)).mend(format!(
-            "restore a backup, or save what can be read: llmdb recover {} NEW",
+        findings.push(Finding::new(Severity::Problem, AREA, "damage", check::describe(problem)).mend(format!(
+            "llmdb mend; where that does not help, restore a backup, or save what can be read: llmdb recover {} NEW",
             db.path().display()
         )));
     }
