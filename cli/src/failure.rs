@@ -134,7 +134,7 @@ impl From<llmdb::Error> for Failure {
             ErrorKind::NotADatabase | ErrorKind::NewerVersion => Exit::NotADatabase,
             ErrorKind::NoSpace => Exit::NoSpace,
             ErrorKind::Locked => Exit::Locked,
-            ErrorKind::TooLong | ErrorKind::Misuse => Exit::Usage,
+            ErrorKind::TooLong | ErrorKind::Misuse | ErrorKind::Refused => Exit::Usage,
             ErrorKind::Missing => Exit::Missing,
             ErrorKind::Cancelled => Exit::Interrupted,
             _ => Exit::Io,

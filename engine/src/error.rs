@@ -147,6 +147,8 @@ pub enum ErrorKind {
     Cancelled,
     /// Take a new snapshot.
     SnapshotTooOld,
+    /// A check of the caller's said no: change what is written.
+    Refused,
 }
 
 impl Error {

@@ -84,6 +84,9 @@ pub enum ErrorKind {
     Cancelled,
     /// The lease of a snapshot was ended, because it held back too much for too long. Take a new one.
     SnapshotTooOld,
+    /// What was to be written is not what the schema of the collection, or the catalog, wants; the message names the place.
+    /// Nothing was written.
+    Refused,
 }
 
 impl ErrorKind {
@@ -106,6 +109,7 @@ impl ErrorKind {
             Self::NotKept => "not_kept",
             Self::Cancelled => "cancelled",
             Self::SnapshotTooOld => "snapshot_too_old",
+            Self::Refused => "refused",
         }
     }
 
@@ -133,6 +137,7 @@ impl ErrorKind {
             | Self::Missing
             | Self::ReadOnly
             | Self::NotKept
+            | Self::Refused
             | Self::Cancelled => None,
         }
     }
@@ -157,6 +162,7 @@ impl Error {
             engine::ErrorKind::NotKept => ErrorKind::NotKept,
             engine::ErrorKind::Cancelled => ErrorKind::Cancelled,
             engine::ErrorKind::SnapshotTooOld => ErrorKind::SnapshotTooOld,
+            engine::ErrorKind::Refused => ErrorKind::Refused,
             _ => ErrorKind::Io,
         }
     }

@@ -21,10 +21,10 @@
 //! Collections live in trees whose names begin with `_time`; leave those alone.
 
 pub use llmdb_temporal::{
-    AsOf, At, BEGINNING, Change, Changes, Collection, CollectionMut, Diff, Difference, Element, Error,
-    FOREVER, Fact, History, KEY_LEN_MAX, Kept, Key, KeyError, Kind, Period, Result, RowKey, Rows, Scan,
-    Store, Timestamp, TxnId, Undone, Valid, Value, ValueError, Version, Versions, View, Which, WriteTxn,
-    value,
+    AsOf, Assertion, At, BEGINNING, Change, Changes, Collection, CollectionMut, Diff, Difference, Element,
+    Error, FOREVER, Fact, Guard, History, Inside, KEY_LEN_MAX, Kept, Key, KeyError, Kind, Period, Result,
+    RowKey, Rows, Scan, Store, Timestamp, TxnId, Undone, Valid, Value, ValueError, Version, Versions, View,
+    Which, WriteTxn, value,
 };
 
 use crate::Db;

@@ -41,12 +41,17 @@ pub(crate) struct Info {
     pub id: u32,
     pub name: String,
     pub history: History,
+    /// Whether writes need a guard.
+    pub is_guarded: bool,
 }
 
 const ID: usize = 0;
-const IS_BITEMPORAL: usize = ID + 4;
-const PERCENT: usize = IS_BITEMPORAL + 1;
+const FLAGS: usize = ID + 4;
+const PERCENT: usize = FLAGS + 1;
 const INFO_LEN: usize = PERCENT + 2;
+
+const BITEMPORAL: u8 = 1;
+const GUARDED: u8 = 2;
 
 impl Info {
     /// Name of one of its trees.
@@ -71,22 +76,26 @@ impl Info {
         let mut bytes = vec![0; INFO_LEN];
         codec::put_u32(&mut bytes, ID, self.id);
         if let History::Bitemporal { copy_percent } = self.history {
-            bytes[IS_BITEMPORAL] = 1;
+            bytes[FLAGS] = BITEMPORAL;
             codec::put_u16(&mut bytes, PERCENT, copy_percent.unwrap_or_default());
+        }
+        if self.is_guarded {
+            bytes[FLAGS] |= GUARDED;
         }
         bytes
     }
 
     pub(crate) fn decode(name: &str, bytes: &[u8]) -> Result<Self> {
-        if bytes.len() != INFO_LEN || bytes[IS_BITEMPORAL] > 1 {
+        if bytes.len() != INFO_LEN || bytes[FLAGS] > BITEMPORAL | GUARDED {
             return Err(damaged(format!("the record of collection {name:?}")));
         }
         let percent = codec::get_u16(bytes, PERCENT);
-        let history = match bytes[IS_BITEMPORAL] {
+        let history = match bytes[FLAGS] & BITEMPORAL {
             0 => History::Plain,
             _ => History::Bitemporal { copy_percent: (percent > 0).then_some(percent) },
         };
-        Ok(Self { id: codec::get_u32(bytes, ID), name: name.to_owned(), history })
+        let is_guarded = bytes[FLAGS] & GUARDED != 0;
+        Ok(Self { id: codec::get_u32(bytes, ID), name: name.to_owned(), history, is_guarded })
     }
 }
 

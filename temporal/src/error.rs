@@ -34,6 +34,17 @@ pub enum Error {
     },
     /// No transaction of this number has written facts.
     NoTransaction(llmdb_base::TxnId),
+    /// The guard of the collection said no. Nothing was written.
+    Refused {
+        /// Name of the collection.
+        collection: String,
+        /// The row.
+        row: crate::RowKey,
+        /// Why.
+        what: String,
+    },
+    /// The collection is guarded, and this program has no guard for it.
+    Unguarded(String),
     /// A stored row is not what this room writes.
     Corruption {
         /// Name of the tree.
@@ -50,13 +61,15 @@ impl Error {
             Self::Engine(error) => error.kind(),
             Self::Corruption { .. } => ErrorKind::Corruption,
             Self::KeyTooLong { .. } => ErrorKind::TooLong,
+            Self::Refused { .. } => ErrorKind::Refused,
             Self::Value(_)
             | Self::NoCollection(_)
             | Self::CollectionExists(_)
             | Self::CollectionName(_)
             | Self::NotTemporal(_)
             | Self::EmptyPeriod(_)
-            | Self::NoTransaction(_) => ErrorKind::Misuse,
+            | Self::NoTransaction(_)
+            | Self::Unguarded(_) => ErrorKind::Misuse,
         }
     }
 }
@@ -81,6 +94,14 @@ impl fmt::Display for Error {
                 write!(f, "the key has {len} bytes, more than the {} that fit", crate::KEY_LEN_MAX)
             }
             Self::NoTransaction(txid) => write!(f, "{txid} has written no facts"),
+            Self::Refused { collection, row, what } => {
+                write!(f, "{collection:?}, row {row}: refused: {what}")
+            }
+            Self::Unguarded(name) => write!(
+                f,
+                "the collection {name:?} has its documents checked, and this program was built without what checks \
+                 them (the feature `catalog`): it can only read it"
+            ),
             Self::Corruption { tree, what } => write!(f, "damaged row of the tree {tree:?}: {what}"),
         }
     }

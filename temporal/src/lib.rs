@@ -36,6 +36,7 @@ mod catalog;
 mod changes;
 mod epochs;
 mod error;
+mod guard;
 mod history;
 mod known;
 mod lookup;
@@ -52,6 +53,7 @@ mod write;
 pub use catalog::History;
 pub use changes::{Change, Changes, Diff, Difference};
 pub use error::{Error, Result};
+pub use guard::{Assertion, Guard, Inside};
 pub use history::Version;
 pub use known::{Versions, Which};
 pub use llmdb_base::{

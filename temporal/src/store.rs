@@ -3,18 +3,24 @@
 use llmdb_base::TxnId;
 use llmdb_engine::Engine;
 
-use crate::{Result, Undone, View, WriteTxn, undo};
+use crate::{Guard, Result, Undone, View, WriteTxn, undo};
 
 /// Collections of facts in an engine, beside whatever trees it has.
 #[derive(Clone, Copy, Debug)]
 pub struct Store<'e> {
     engine: &'e Engine,
+    guard: Option<&'e dyn Guard>,
 }
 
 impl<'e> Store<'e> {
     /// The facts of `engine`. Nothing is read or written.
     pub const fn new(engine: &'e Engine) -> Self {
-        Self { engine }
+        Self { engine, guard: None }
+    }
+
+    /// The same facts, where `guard` looks at what is written to guarded collections.
+    pub const fn guarded(self, guard: &'e dyn Guard) -> Self {
+        Self { guard: Some(guard), ..self }
     }
 
     /// Begins the one write transaction, waiting for others to end. Its moment of system time is fixed now.
@@ -22,7 +28,7 @@ impl<'e> Store<'e> {
     /// # Errors
     /// [`crate::Error::Engine`].
     pub fn begin_write(&self) -> Result<WriteTxn<'e>> {
-        Ok(WriteTxn::begin(self.engine.begin_write()?))
+        Ok(WriteTxn::begin(self.engine.begin_write()?, self.guard))
     }
 
     /// The newest durable state, and the present.

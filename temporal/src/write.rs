@@ -4,7 +4,7 @@ use llmdb_base::{Timestamp, TxnId};
 use llmdb_engine::{Commit, Durability, KEY_LEN_MAX as TREE_KEY_LEN_MAX};
 
 use crate::{
-    BEGINNING, Error, History, Period, Result, RowKey, Value,
+    Assertion, BEGINNING, Error, Guard, History, Inside, Period, Result, RowKey, Value,
     catalog::{self, Info, META, Part},
     epochs,
     record::{CHAIN_END, OPEN_SUFFIX, ROW_END, Record, bounded_at, chain_after},
@@ -38,6 +38,7 @@ impl From<Period> for Valid {
 pub struct WriteTxn<'e> {
     pub(crate) txn: llmdb_engine::WriteTxn<'e>,
     pub(crate) timestamp: Timestamp,
+    guard: Option<&'e dyn Guard>,
     touched: Vec<Touched>,
 }
 
@@ -50,9 +51,9 @@ struct Touched {
 }
 
 impl<'e> WriteTxn<'e> {
-    pub(crate) fn begin(mut txn: llmdb_engine::WriteTxn<'e>) -> Self {
+    pub(crate) fn begin(mut txn: llmdb_engine::WriteTxn<'e>, guard: Option<&'e dyn Guard>) -> Self {
         let timestamp = txn.timestamp();
-        Self { txn, timestamp, touched: Vec::new() }
+        Self { txn, timestamp, guard, touched: Vec::new() }
     }
 
     /// Id that the transaction will have.
@@ -82,7 +83,8 @@ impl<'e> WriteTxn<'e> {
         if self.find(name)?.is_some() {
             return Err(Error::CollectionExists(name.into()));
         }
-        let info = Info { id: catalog::take_id(&mut self.txn)?, name: name.into(), history };
+        let is_guarded = self.guard.is_some_and(|guard| guard.claims(name));
+        let info = Info { id: catalog::take_id(&mut self.txn)?, name: name.into(), history, is_guarded };
         self.txn.tree(META)?.put(catalog::collection_key(name), info.encode())?;
         for part in info.parts() {
             self.txn.tree(&info.tree(*part))?;
@@ -112,6 +114,27 @@ impl<'e> WriteTxn<'e> {
             }
         };
         Ok(CollectionMut { write: self, at })
+    }
+
+    /// Says whether what is written to a collection is looked at by a guard: from here on, in every process.
+    ///
+    /// # Errors
+    /// [`Error::NoCollection`]; [`Error::Unguarded`]: this store has no guard, so it cannot say. [`Error::Engine`]:
+    /// abort.
+    pub fn set_guarded(&mut self, name: &str, is_guarded: bool) -> Result<()> {
+        if self.guard.is_none() {
+            return Err(Error::Unguarded(name.into()));
+        }
+        let info = self.find(name)?.ok_or_else(|| Error::NoCollection(name.into()))?;
+        if info.is_guarded == is_guarded {
+            return Ok(());
+        }
+        let info = Info { is_guarded, ..info };
+        self.txn.tree(META)?.put(catalog::collection_key(name), info.encode())?;
+        for touched in self.touched.iter_mut().filter(|touched| touched.info.id == info.id) {
+            touched.info = info.clone();
+        }
+        Ok(())
     }
 
     fn find(&mut self, name: &str) -> Result<Option<Info>> {
@@ -186,6 +209,39 @@ impl CollectionMut<'_, '_> {
         self.assert(&row, valid.into(), None)
     }
 
+    /// What is believed of the present of a row, with what this transaction asserted: the stored form, see
+    /// [`Value::decode`].
+    ///
+    /// # Errors
+    /// [`Error::Engine`], [`Error::Corruption`].
+    pub fn get(&mut self, row: impl Into<RowKey>) -> Result<Option<Vec<u8>>> {
+        let row = row.into().encode();
+        if self.touched().info.history == History::Plain {
+            let name = self.touched().info.tree(Part::Now);
+            return Ok(self.write.txn.tree(&name)?.get(&row)?.map(<[u8]>::to_vec));
+        }
+        let now = self.write.timestamp;
+        let present = Period::new(now, Timestamp::new(now.get().saturating_add(1)));
+        let Some((suffix, bytes)) = self.overlapping(Part::Now, &row, present)?.pop() else {
+            return Ok(None);
+        };
+        Ok(self.decode(Part::Now, &suffix, &bytes)?.stored.map(<[u8]>::to_vec))
+    }
+
+    /// Asks the guard, if the collection has one.
+    fn admit(&mut self, row: &[u8], valid: Period, stored: Option<&[u8]>) -> Result<()> {
+        if !self.touched().info.is_guarded {
+            return Ok(());
+        }
+        let info = &self.touched().info;
+        let (name, tree) = (info.name.clone(), info.tree(Part::Now));
+        let guard = self.write.guard.ok_or_else(|| Error::Unguarded(name.clone()))?;
+        let key = RowKey::decode(row).ok_or_else(|| damaged_row(&tree, row))?;
+        let value = stored.map(Value::decode).transpose()?;
+        let assertion = Assertion { collection: &name, row: &key, valid, value };
+        guard.check(&mut Inside { write: &mut *self.write }, &assertion)
+    }
+
     fn assert(&mut self, row: &[u8], valid: Valid, stored: Option<&[u8]>) -> Result<()> {
         let now = self.write.timestamp;
         if self.touched().info.history == History::Plain {
@@ -204,6 +260,7 @@ impl CollectionMut<'_, '_> {
         if period.is_empty() {
             return Err(Error::EmptyPeriod(period));
         }
+        self.admit(row, period, stored)?;
         let now = self.write.timestamp;
         self.touch();
         let (txid, id) = (self.write.txid(), self.touched().info.id);
@@ -221,6 +278,7 @@ impl CollectionMut<'_, '_> {
         if valid != Valid::Now {
             return Err(Error::NotTemporal(self.touched().info.name.clone()));
         }
+        self.admit(row, Period::ALWAYS, stored)?;
         self.touch();
         let name = self.touched().info.tree(Part::Now);
         let mut tree = self.write.txn.tree(&name)?;
