@@ -60,6 +60,7 @@ pub use llmdb_base::{
     Timestamp, TxnId,
     key::{Element, Key, KeyError},
 };
+pub use llmdb_engine::{Commit, Durability, ErrorKind};
 pub use period::{BEGINNING, FOREVER, Period};
 pub use rows::{RowKey, Rows};
 pub use scan::Scan;

@@ -39,6 +39,15 @@ impl<'e> Store<'e> {
         Ok(View::new(self.engine.snapshot()?, self.engine.now()))
     }
 
+    /// The state that the open transaction `txn` began with, and its moment as the present. What `txn` wrote is not in it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Engine`].
+    pub fn view_before(&self, txn: &WriteTxn<'e>) -> Result<View> {
+        // The newest state is the one that the open transaction began with: nobody else can write.
+        Ok(View::new(self.engine.snapshot_latest()?, txn.timestamp()))
+    }
+
     /// Undoes a transaction within `txn`: of all that it changed, and that no later one changed, is believed again what
     /// was believed before. Nothing is rewritten: that it was believed meanwhile stays. (A later deletion of what was gone
     /// already changed nothing.)
@@ -51,8 +60,7 @@ impl<'e> Store<'e> {
     /// [`crate::Error::NoTransaction`]: nothing was written. [`crate::Error::Engine`], [`crate::Error::Corruption`]:
     /// abort.
     pub fn undo(&self, txn: &mut WriteTxn<'e>, txid: TxnId) -> Result<Undone> {
-        // The newest state is the one that the open transaction began with: nobody else can write.
-        let before = View::new(self.engine.snapshot_latest()?, txn.timestamp());
+        let before = self.view_before(txn)?;
         undo::undo(&before, txn, txid)
     }
 }
