@@ -27,6 +27,8 @@ enum Inner {
     Engine(engine::Error),
     #[cfg(feature = "temporal")]
     Temporal(llmdb_temporal::Error),
+    #[cfg(feature = "memory")]
+    Memory(llmdb_memory::Error),
 }
 
 impl Inner {
@@ -35,6 +37,8 @@ impl Inner {
             Self::Engine(error) => error.kind(),
             #[cfg(feature = "temporal")]
             Self::Temporal(error) => error.kind(),
+            #[cfg(feature = "memory")]
+            Self::Memory(error) => error.kind(),
         }
     }
 
@@ -43,6 +47,8 @@ impl Inner {
             Self::Engine(error) => error,
             #[cfg(feature = "temporal")]
             Self::Temporal(error) => error,
+            #[cfg(feature = "memory")]
+            Self::Memory(error) => error,
         }
     }
 }
@@ -211,5 +217,16 @@ impl From<llmdb_temporal::Error> for Error {
             llmdb_temporal::Error::Engine(error) => Inner::Engine(error),
             other => Inner::Temporal(other),
         }))
+    }
+}
+
+#[cfg(feature = "memory")]
+#[doc(hidden)]
+impl From<llmdb_memory::Error> for Error {
+    fn from(error: llmdb_memory::Error) -> Self {
+        match error {
+            llmdb_memory::Error::Temporal(error) => error.into(),
+            other => Self(Box::new(Inner::Memory(other))),
+        }
     }
 }

@@ -52,6 +52,8 @@ mod backup;
 mod db;
 mod error;
 mod feed;
+#[cfg(feature = "memory")]
+pub mod memory;
 mod options;
 mod snapshot;
 mod space;

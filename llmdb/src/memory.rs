@@ -1,0 +1,27 @@
+//! What agents remember: facts with their provenance, for a time, found again at any point of both times.
+//!
+//! ```
+//! use llmdb::{Db, memory::facts::{NewFact, Recall}};
+//!
+//! let db = Db::in_memory()?;
+//! let facts = db.memory().facts();
+//! facts.remember(&[NewFact::new("alice/employer", "Acme Corp")?])?;
+//! facts.remember(&[NewFact::new("alice/employer", "Initech")?])?; // Acme Corp stays in the history
+//!
+//! let recalled = facts.recall(&Recall::subject("alice"))?;
+//! assert_eq!(recalled.facts[0].document.text, "Initech");
+//! # Ok::<(), llmdb::Error>(())
+//! ```
+//!
+//! Everything that is answered is plain data that serde prints.
+
+pub use llmdb_memory::{Error, Facts, Memory, Result, facts, when};
+
+use crate::Db;
+
+impl Db {
+    /// What agents remember in this database.
+    pub fn memory(&self) -> Memory<'_> {
+        Memory::new(self.facts())
+    }
+}

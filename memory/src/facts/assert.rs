@@ -1,0 +1,64 @@
+//! The one door through which facts are written: what else is kept of them is told here, in the same transaction.
+
+use std::collections::BTreeSet;
+
+use llmdb_temporal::{
+    At, Element, Error as TemporalError, History, Key, RowKey, Valid, Value, View, WriteTxn,
+};
+
+use super::{FACTS, FactKey, JOURNAL, TAGS, collection};
+use crate::Result;
+
+/// Writes facts in one transaction.
+pub(super) struct Writer<'w, 'e> {
+    pub txn: &'w mut WriteTxn<'e>,
+    /// What was there before it.
+    before: &'w View,
+    /// Rows of the tags that were added by this transaction.
+    tagged: BTreeSet<RowKey>,
+}
+
+impl<'w, 'e> Writer<'w, 'e> {
+    /// A writer in `txn`, which began with the state `before`. Makes the collections that are not there.
+    pub fn begin(txn: &'w mut WriteTxn<'e>, before: &'w View) -> Result<Self> {
+        let kinds = [(FACTS, History::default()), (TAGS, History::Plain), (JOURNAL, History::Plain)];
+        for (name, history) in kinds {
+            match txn.create(name, history) {
+                Ok(()) | Err(TemporalError::CollectionExists(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Self { txn, before, tagged: BTreeSet::new() })
+    }
+
+    /// Asserts that the fact `key` is `json`, a checked document with these tags, for the time that `valid` says.
+    pub fn assert(&mut self, key: &FactKey, valid: Valid, json: &str, tags: &[String]) -> Result<()> {
+        self.txn.collection(FACTS)?.put(key.row(), valid, Value::json(json))?;
+        tags.iter().try_for_each(|tag| self.tag(key, tag))
+    }
+
+    /// Asserts that nothing is known of the fact `key` for the time that `valid` says.
+    pub fn end(&mut self, key: &FactKey, valid: Valid) -> Result<()> {
+        Ok(self.txn.collection(FACTS)?.delete(key.row(), valid)?)
+    }
+
+    /// Remembers that the fact once had the tag. Nothing ever takes that back: whoever looks for a tag asks the fact
+    /// itself, at the point that is asked about.
+    fn tag(&mut self, key: &FactKey, tag: &str) -> Result<()> {
+        let row = tag_row(tag, key);
+        let is_known = match collection(self.before, TAGS)? {
+            Some(tags) => tags.get(&row, At::NOW)?.is_some(),
+            None => false,
+        };
+        if !is_known && self.tagged.insert(row.clone()) {
+            self.txn.collection(TAGS)?.put(row, Valid::Now, Value::raw(b""))?;
+        }
+        Ok(())
+    }
+}
+
+/// The row that says that the fact `key` once had `tag`.
+fn tag_row(tag: &str, key: &FactKey) -> RowKey {
+    let elements = [tag, key.subject(), key.name()];
+    RowKey::new(0, Key::of(elements.map(Element::from)))
+}
