@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{care, chaos, doctor, export, feed, import, measure, restore, rows, text::Form, tour};
+use crate::{care, chaos, doctor, export, feed, import, measure, memory, restore, rows, text::Form, tour};
 
 /// An embedded database in one file: named trees, transactions that survive crashes, snapshots that copy nothing.
 #[derive(Debug, Parser)]
@@ -28,6 +28,10 @@ A first database:
   llmdb import ./notes --db my.llmdb        # a folder of files, into the tree \"files\"
   llmdb scan --tree files --db my.llmdb
   export LLMDB_DB=my.llmdb                  # instead of --db
+
+A memory, in two times:
+  llmdb remember alice/employer 'Acme Corp' --from 2024-03-01 --db my.llmdb
+  llmdb recall alice --at yesterday --db my.llmdb
 
 Exit codes:
     0  done
@@ -54,6 +58,15 @@ pub enum Command {
     Get(rows::get::GetArgs),
     Del(rows::del::DelArgs),
     Scan(rows::scan::ScanArgs),
+    Remember(memory::remember::RememberArgs),
+    Recall(memory::recall::RecallArgs),
+    History(memory::history::HistoryArgs),
+    Why(memory::why::WhyArgs),
+    Correct(memory::correct::CorrectArgs),
+    Forget(memory::forget::ForgetArgs),
+    Diff(memory::diff::DiffArgs),
+    Undo(memory::undo::UndoArgs),
+    TimeTravel(memory::travel::TravelArgs),
     Stat(care::stat::StatArgs),
     Check(care::check::CheckArgs),
     Doctor(doctor::DoctorArgs),

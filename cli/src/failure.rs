@@ -150,6 +150,21 @@ impl From<llmdb::Error> for Failure {
     }
 }
 
+/// Of the memory: says what to write instead, where it can.
+impl From<llmdb::memory::Error> for Failure {
+    fn from(error: llmdb::memory::Error) -> Self {
+        use llmdb::memory::Error;
+        match error {
+            Error::Field { field, what, mend } => Self::usage(format!("{field}: {what}")).advise(mend),
+            Error::NotFound { what, mend } => {
+                let failure = Self { exit: Exit::NotFound, code: "not_found", message: what, advice: None };
+                failure.advise(mend)
+            }
+            other => llmdb::Error::from(other).into(),
+        }
+    }
+}
+
 /// Of stdout, stderr and streamed values; files are named with [`Failure::file`].
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {

@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use crate::failure::Failure;
@@ -26,6 +26,12 @@ impl Stopwatch {
     pub fn seconds(&self) -> f64 {
         self.elapsed().as_secs_f64()
     }
+}
+
+/// The clock, in microseconds since 1970; 0 if it stands before that.
+pub fn now_us() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Opens a file of the user's for reading.

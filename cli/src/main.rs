@@ -16,12 +16,14 @@ mod host;
 mod import;
 mod interrupt;
 mod measure;
+mod memory;
 mod moment;
 mod output;
 mod progress;
 mod restore;
 mod rows;
 mod store;
+mod table;
 mod text;
 mod tour;
 
@@ -52,6 +54,15 @@ fn run(command: Command, output: &mut Output) -> Result<Exit, Failure> {
         Command::Get(args) => rows::get::run(&args, output),
         Command::Del(args) => rows::del::run(&args, output),
         Command::Scan(args) => rows::scan::run(&args, output),
+        Command::Remember(args) => memory::remember::run(&args, output),
+        Command::Recall(args) => memory::recall::run(&args, output),
+        Command::History(args) => memory::history::run(&args, output),
+        Command::Why(args) => memory::why::run(&args, output),
+        Command::Correct(args) => memory::correct::run(&args, output),
+        Command::Forget(args) => memory::forget::run(&args, output),
+        Command::Diff(args) => memory::diff::run(&args, output),
+        Command::Undo(args) => memory::undo::run(&args, output),
+        Command::TimeTravel(args) => memory::travel::run(&args, output),
         Command::Stat(args) => care::stat::run(&args, output),
         Command::Check(args) => care::check::run(&args, output),
         Command::Doctor(args) => doctor::run(&args, output),

@@ -1,5 +1,9 @@
 //! Times as people write them: UTC, in the Gregorian calendar.
 
+use llmdb::{Timestamp, memory::when};
+
+use crate::host;
+
 /// A time in microseconds since 1970 as a date: civil from days, by era of 400 years.
 pub fn show(us: i64) -> String {
     if us == 0 {
@@ -17,55 +21,18 @@ pub fn show(us: i64) -> String {
     format!("{year}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", second / 3_600, second / 60 % 60, second % 60)
 }
 
-/// The time, in microseconds since 1970, that a person wrote: `2026-02-28 13:45:10`, with or without a fraction, seconds,
-/// minutes, a `T` in the middle or a `Z` at the end; or a number of microseconds. Always UTC.
+/// The time, in microseconds since 1970, that a person wrote: any form that [`when::parse`] knows, or a number of
+/// microseconds. UTC, unless an offset is written.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wrong with it, and how to write it.
 pub fn parse(text: &str) -> Result<i64, String> {
-    if let Ok(us) = text.parse() {
+    // Four digits are a year.
+    if let Some(us) = text.parse().ok().filter(|_| text.len() != 4) {
         return Ok(us);
     }
-    written(text).ok_or_else(|| {
-        format!("{text:?} is no time: write 2026-02-28T13:45:10Z, or microseconds since 1970; always UTC")
-    })
-}
-
-fn written(text: &str) -> Option<i64> {
-    let text = text.trim().trim_end_matches(['Z', 'z']).trim_end_matches(" UTC");
-    let (date, time) = text.split_once(['T', 't', ' ']).unwrap_or((text, "0:0"));
-    let mut date = date.split('-').map(|part| part.parse::<i64>().ok());
-    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
-    let known = (1..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
-    let mut time = time.split(':');
-    let (hour, minute) = (time.next()?.parse::<i64>().ok()?, time.next()?.parse::<i64>().ok()?);
-    let second_us = time.next().map_or(Some(0), microseconds)?;
-    let fits = (0..24).contains(&hour) && (0..60).contains(&minute) && time.next().is_none();
-    if !known || !fits || date.next().is_some() {
-        return None;
-    }
-    let us = days(year, month, day) * 86_400_000_000 + (hour * 60 + minute) * 60_000_000 + second_us;
-    // The 31st of February is the 3rd of March to the sum, and nothing to a person.
-    show(us).starts_with(&format!("{year}-{month:02}-{day:02}")).then_some(us).or((us == 0).then_some(0))
-}
-
-/// Seconds with at most six digits behind the point, as microseconds.
-fn microseconds(text: &str) -> Option<i64> {
-    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let seconds = seconds.parse::<i64>().ok().filter(|seconds| (0..60).contains(seconds))?;
-    let digits = fraction.len() <= 6 && fraction.bytes().all(|byte| byte.is_ascii_digit());
-    let fraction = format!("{fraction:0<6}").parse::<i64>().ok().filter(|_| digits)?;
-    Some(seconds * 1_000_000 + fraction)
-}
-
-/// Days from 1970 to a date: the inverse of what `show` does.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let month_from_march = if month > 2 { month - 3 } else { month + 9 };
-    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
+    let moment = when::parse(text, Timestamp::new(host::now_us()));
+    moment.map(Timestamp::get).map_err(|error| format!("{error}; or microseconds since 1970"))
 }
 
 #[cfg(test)]
@@ -87,15 +54,11 @@ mod tests {
         assert_eq!(super::parse("2000-02-29T00:00:00.25Z"), Ok(951_782_400_250_000));
         assert_eq!(super::parse("2000-02-29 01:02"), Ok(951_786_120_000_000));
         assert_eq!(super::parse("951782400000000"), Ok(951_782_400_000_000));
-        for wrong in [
-            "",
-            "yesterday",
-            "2001-02-29",
-            "2000-13-01",
-            "2000-01-01T24:00",
-            "2000-01-01T00:00:00.1234567",
-            "2000-01-01-01",
-        ] {
+        assert_eq!(super::parse("2000"), Ok(946_684_800_000_000));
+        assert!(super::parse("yesterday").is_ok_and(|us| us < crate::host::now_us()));
+        for wrong in
+            ["", "soon", "03/04/2024", "2001-02-29", "2000-13-01", "2000-01-01T24:00", "2000-01-01-01"]
+        {
             assert!(super::parse(wrong).is_err(), "{wrong}");
         }
     }
