@@ -72,7 +72,7 @@ impl Input {
 }
 
 /// Output of git, if it is there and `folder` is in a checkout.
-fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
+pub(super) fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new("git");
     command.arg("-C").arg(folder).args(arguments).env("TZ", "UTC").stdin(Stdio::null()).stderr(Stdio::null());
     let output = command.output().ok()?;

@@ -2,8 +2,10 @@
 
 mod crash;
 mod input;
+mod past;
 mod steps;
 mod story;
+mod times;
 
 use std::path::PathBuf;
 
@@ -22,7 +24,7 @@ use story::Story;
 
 pub use crash::write_until_killed;
 
-/// See it work: import, read, snapshot, kill -9, recover, check, back up, in a temporary folder
+/// See it work: import, read, snapshot, two times, kill -9, recover, check, back up, in a temporary folder
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Takes the files and the history of the folder you are in, if there are any, and data made on the spot if not. They are
@@ -30,7 +32,7 @@ only read. Takes less than a minute; Ctrl-C ends it and removes its folder.
 
 Examples:
   llmdb tour
-  llmdb tour --keep       # then look around: llmdb scan --db .../tour.llmdb --tree files
+  llmdb tour --keep       # then look around: llmdb recall lines --db .../tour.llmdb --as-of-valid 2024-06-01
   llmdb tour --json")]
 pub struct TourArgs {
     /// Keep the temporary folder

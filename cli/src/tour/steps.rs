@@ -8,7 +8,7 @@ use std::{
 use llmdb::{Db, Options, Snapshot, WriteTxn};
 use serde_json::json;
 
-use super::{crash, input::Input, story::Story};
+use super::{crash, input::Input, story::Story, times};
 use crate::{
     care::check::describe,
     failure::Failure,
@@ -42,14 +42,17 @@ impl<'a> Tour<'a> {
 
     /// Does and tells everything.
     pub fn tell(&self, story: &mut Story<'_>) -> Result<(), Failure> {
-        story.say("LLMDB keeps named trees of keys and values in one file. This tour uses it in earnest.")?;
+        story.say("LLMDB keeps named trees of keys and values in one file, and facts in two times. This tour uses it in earnest.")?;
         let db = self.open(story)?;
         self.import(&db, story)?;
         self.read(&db, story)?;
         self.hold_a_snapshot(&db, story)?;
         self.stop.check()?;
+        let told = times::tell(&db, self.stop, story)?;
+        self.stop.check()?;
         db.close()?;
         let db = crash::kill_a_writer(&self.path, self.stop, story)?;
+        times::ask_again(&db, &told, story)?;
         self.stop.check()?;
         check(&db, story)?;
         self.back_up(&db, story)?;

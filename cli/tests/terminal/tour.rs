@@ -11,6 +11,9 @@ fn run(desk: &Desk) -> serde_json::Value {
     assert!(number("acknowledged") > 0 && number("found") >= number("acknowledged"), "{tour}");
     assert!(number("replayed") > 0, "{tour}");
     assert_eq!(tour["snapshot"]["unchanged"], true);
+    assert!(tour["learned"]["facts"].as_u64().is_some_and(|count| count > 1), "{tour}");
+    assert!(tour["times"]["files"].as_u64().is_some_and(|count| count > 0), "{tour}");
+    assert!(tour["corrected"]["versions"].as_u64().is_some_and(|count| count > 1), "{tour}");
     assert_eq!(tour["check"]["problems"], 0);
     assert_eq!(tour["backup"]["same_rows"], true);
     assert!(tour["seconds"].as_f64().unwrap() < 60.0);
@@ -53,9 +56,21 @@ fn in_a_checkout_the_history_too() {
     if !git(&["init"]) {
         return; // no git here: the other tests show the rest
     }
-    assert!(git(&["add", "a.txt"]) && git(&["commit", "-m", "first"]));
-    let import = run(&desk)["import"].clone();
+    assert!(git(&["add", "a.txt"]) && git(&["commit", "-m", "first", "--date", "2024-01-01T10:00:00Z"]));
+    let tour = run(&desk);
+    let import = &tour["import"];
     assert_eq!((import["files"].as_u64(), import["commits"].as_u64()), (Some(1), Some(1)));
+    assert_eq!(tour["learned"]["origin"], "a past made on the spot", "one day is no past");
+
+    for (date, text) in [("2024-03-01T10:00:00Z", "alpha\nbeta\n"), ("2024-06-01T10:00:00Z", "alpha\n")] {
+        desk.write("a.txt", text);
+        desk.write("b \u{e9}.txt", text);
+        assert!(git(&["add", "."]) && git(&["commit", "-m", "more", "--date", date]));
+    }
+    let tour = run(&desk);
+    assert!(
+        tour["learned"]["origin"].as_str().is_some_and(|origin| origin.contains("history of this checkout"))
+    );
 }
 
 #[test]
@@ -63,8 +78,15 @@ fn it_is_told_as_a_story_and_can_be_kept() {
     let desk = Desk::new();
     desk.write("a.txt", "alpha");
     let text = desk.ok(&["tour", "--keep"]);
-    for words in ["kill -9", "All", "acknowledged commits are there", "A snapshot does not move", "No damage"]
-    {
+    for words in [
+        "kill -9",
+        "All",
+        "Two times",
+        "taken back",
+        "acknowledged commits are there",
+        "A snapshot does not move",
+        "No damage",
+    ] {
         assert!(text.contains(words), "{text}");
     }
     let kept = text.split("The folder is kept: ").nth(1).unwrap().split_whitespace().next().unwrap();
