@@ -1,0 +1,272 @@
+//! What two times cost: facts beside a plain collection of the same rows, in one store and one run.
+//!
+//! ```sh
+//! cargo bench -p llmdb-bench-own --bench two_times
+//! cargo bench -p llmdb-bench-own --bench two_times -- --rows 50000 --rounds 9 --folder /data/tmp
+//! ```
+//!
+//! Reads: one row of 20,000, by chance among those with many versions, now and as of the moment of a commit drawn by chance.
+//! Scans: every row, now and as of the middle of the history. Puts: to rows drawn by chance, one to a durable commit and 1,000
+//! to a commit that waits for nothing. Each case is measured in turn with its plain twin; what is printed are medians and their
+//! ratio. The values of both are the same 100 bytes.
+#![expect(clippy::expect_used, reason = "a bench stops at the first surprise")]
+
+use std::{path::PathBuf, time::Instant};
+
+use llmdb_bench_own::rows::{Random, sum};
+use llmdb_engine::{Durability, Engine, Options};
+use llmdb_temporal::{
+    AsOf, At, Collection, History, Key, RowKey, Rows, Store, Timestamp, TxnId, Valid, Value, View,
+};
+
+const VALUE_BYTES: usize = 100;
+/// Versions in all that one case has.
+const VERSIONS_MAX: usize = 200_000;
+const PUTS_PER_COMMIT: usize = 1_000;
+
+struct Args {
+    rows: usize,
+    rounds: usize,
+    folder: Option<PathBuf>,
+}
+
+impl Args {
+    fn parse() -> Self {
+        let mut args = Self { rows: 20_000, rounds: 5, folder: None };
+        let mut words = std::env::args().skip(1);
+        while let Some(word) = words.next() {
+            let mut value = || words.next().unwrap_or_else(|| wrong(&word));
+            match word.as_str() {
+                "--bench" => {}
+                "--rows" => args.rows = value().parse().unwrap_or_else(|_| wrong(&word)),
+                "--rounds" => args.rounds = value().parse().unwrap_or_else(|_| wrong(&word)),
+                "--folder" => args.folder = Some(value().into()),
+                _ => wrong(&word),
+            }
+        }
+        args
+    }
+}
+
+fn wrong(word: &str) -> ! {
+    eprintln!("two_times: {word} is not known, or wants another value");
+    std::process::exit(2)
+}
+
+fn main() {
+    let args = Args::parse();
+    let folder = args.folder.clone().unwrap_or_else(std::env::temp_dir);
+    let folder = tempfile::tempdir_in(folder).expect("a folder for the stores");
+    println!("{} rows, values of {VALUE_BYTES} bytes, medians of {} rounds", args.rows, args.rounds);
+    println!(
+        "\n| versions a row | plain get | now | ratio | as of known | ratio | as of valid | ratio | both | ratio |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    let mut scans = Vec::new();
+    for versions in [1, 10, 100, 10_000] {
+        let path = folder.path().join(format!("{versions}.llmdb"));
+        let engine = Engine::open(&path, Options::default()).expect("a new store");
+        let case = Case::load(&engine, args.rows, versions);
+        case.measure_reads(args.rounds);
+        scans.push((versions, case.measure_scans(args.rounds)));
+    }
+    println!(
+        "\n| versions a row | plain scan, ns a row | now | ratio | as of known | ratio | as of valid | ratio |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    for (versions, figures) in scans {
+        println!("| {versions} {}", beside(&figures));
+    }
+    measure_puts(&args, &folder.path().join("puts.llmdb"));
+}
+
+/// A store with a plain collection and facts, of the same rows.
+struct Case<'e> {
+    store: Store<'e>,
+    versions: usize,
+    /// Rows that have so many versions; the others have one.
+    hot: usize,
+    /// Moments between the commits of the history.
+    moments: Vec<Timestamp>,
+    rows: usize,
+}
+
+fn row(number: usize) -> RowKey {
+    RowKey::new(0, Key::from(format!("row-{number:09}").as_str()))
+}
+
+fn value(number: usize) -> [u8; VALUE_BYTES] {
+    let mut value = [b'.'; VALUE_BYTES];
+    let text = number.to_string();
+    value[..text.len()].copy_from_slice(text.as_bytes());
+    value
+}
+
+impl<'e> Case<'e> {
+    fn load(engine: &'e Engine, rows: usize, versions: usize) -> Self {
+        let store = Store::new(engine);
+        let hot = rows.min(VERSIONS_MAX / versions).max(1);
+        let mut txn = store.begin_write().expect("a transaction");
+        txn.create("plain", History::Plain).expect("a collection");
+        txn.create("facts", History::default()).expect("a collection");
+        txn.commit_with(Durability::Off).expect("a commit");
+        put_all(store, rows, 0);
+        let mut moments = Vec::new();
+        for version in 1..versions {
+            moments.push(put_all(store, hot, version));
+        }
+        engine.checkpoint().expect("a checkpoint");
+        if moments.is_empty() {
+            moments.push(store.view().expect("a view").snapshot().timestamp());
+        }
+        Self { store, versions, hot, moments, rows }
+    }
+
+    fn measure_reads(&self, rounds: usize) {
+        let view = self.store.view().expect("a view");
+        let (plain, facts) = collections(&view);
+        let mut random = Random(7);
+        let asked: Vec<(RowKey, Timestamp)> = (0..20_000)
+            .map(|_| (row(random.below(self.hot)), self.moments[random.below(self.moments.len())]))
+            .collect();
+        type Point = fn(Timestamp) -> At;
+        let points: [(bool, Point); 5] = [
+            (false, |_| At::NOW),
+            (true, |_| At::NOW),
+            (true, |moment| At::NOW.as_of(AsOf::Time(moment))),
+            (true, At::valid),
+            (true, |moment| At::valid(moment).as_of(AsOf::Time(moment))),
+        ];
+        let mut figures = vec![Vec::new(); points.len()];
+        for _ in 0..rounds {
+            for ((is_fact, point), figures) in points.iter().zip(&mut figures) {
+                let collection = if *is_fact { &facts } else { &plain };
+                figures.push(time(asked.len(), || {
+                    let mut total = 0_u64;
+                    for (row, moment) in &asked {
+                        let fact = collection.get(row, point(*moment)).expect("a read").expect("a row");
+                        total = total.wrapping_add(sum(fact.value.payload));
+                    }
+                    std::hint::black_box(total);
+                }));
+            }
+        }
+        println!("| {} {}", self.versions, beside(&medians(figures)));
+    }
+
+    fn measure_scans(&self, rounds: usize) -> Vec<f64> {
+        let view = self.store.view().expect("a view");
+        let (plain, facts) = collections(&view);
+        let middle = self.moments[self.moments.len() / 2];
+        let points = [
+            (&plain, At::NOW),
+            (&facts, At::NOW),
+            (&facts, At::NOW.as_of(AsOf::Time(middle))),
+            (&facts, At::valid(middle)),
+        ];
+        let mut figures = vec![Vec::new(); points.len()];
+        for _ in 0..rounds {
+            for ((collection, at), figures) in points.iter().zip(&mut figures) {
+                figures.push(time(self.rows, || {
+                    let mut count = 0;
+                    for fact in collection.scan(&Rows::all(), *at).expect("a scan") {
+                        std::hint::black_box(sum(fact.expect("a row").value.payload));
+                        count += 1;
+                    }
+                    assert_eq!(count, self.rows, "the same result");
+                }));
+            }
+        }
+        medians(figures)
+    }
+}
+
+fn collections(view: &View) -> (Collection<'_>, Collection<'_>) {
+    (view.collection("plain").expect("a collection"), view.collection("facts").expect("a collection"))
+}
+
+/// Puts a version of the first `rows` rows into both collections; returns the moment of the last commit.
+fn put_all(store: Store<'_>, rows: usize, version: usize) -> Timestamp {
+    let numbers: Vec<usize> = (0..rows).collect();
+    let mut last = Timestamp::default();
+    for chunk in numbers.chunks(PUTS_PER_COMMIT) {
+        let mut txn = store.begin_write().expect("a transaction");
+        for name in ["plain", "facts"] {
+            let mut collection = txn.collection(name).expect("a collection");
+            for number in chunk {
+                let value = value(version + number);
+                collection.put(row(*number), Valid::Now, Value::raw(&value)).expect("a put");
+            }
+        }
+        last = txn.commit_with(Durability::Off).expect("a commit").timestamp;
+    }
+    last
+}
+
+fn measure_puts(args: &Args, path: &std::path::Path) {
+    let engine = Engine::open(path, Options::default()).expect("a new store");
+    let case = Case::load(&engine, args.rows, 2);
+    println!("\n| puts | plain, us | facts | puts a second, facts beside plain |");
+    println!("|---|---|---|---|");
+    for (name, puts, per_commit, durability) in [
+        ("one to a durable commit", 2_000, 1, Durability::Sync),
+        ("16 to a durable commit", 8_000, 16, Durability::Sync),
+        ("1,000 to a commit that waits for nothing", 50_000, 1_000, Durability::Off),
+    ] {
+        let mut figures = vec![Vec::new(); 2];
+        let mut random = Random(11);
+        for _ in 0..args.rounds {
+            for (name, figures) in ["plain", "facts"].iter().zip(&mut figures) {
+                figures.push(time(puts, || {
+                    for _ in 0..puts / per_commit {
+                        put_some(case.store, name, per_commit, durability, &mut random, args.rows);
+                    }
+                }));
+            }
+        }
+        let medians = medians(figures);
+        let (plain, facts) = (medians[0] / 1e3, medians[1] / 1e3);
+        println!("| {name} | {plain:.2} | {facts:.2} | {:.2} |", plain / facts);
+    }
+}
+
+fn put_some(
+    store: Store<'_>,
+    name: &str,
+    count: usize,
+    durability: Durability,
+    random: &mut Random,
+    rows: usize,
+) -> TxnId {
+    let mut txn = store.begin_write().expect("a transaction");
+    let mut collection = txn.collection(name).expect("a collection");
+    for _ in 0..count {
+        let value = value(random.below(1_000_000));
+        collection.put(row(random.below(rows)), Valid::Now, Value::raw(&value)).expect("a put");
+    }
+    txn.commit_with(durability).expect("a commit").txid
+}
+
+/// Nanoseconds for each of `count` things that `work` does.
+#[expect(clippy::disallowed_methods, reason = "a bench looks at the clock")]
+#[expect(clippy::cast_precision_loss, reason = "a few digits are shown")]
+fn time(count: usize, work: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    work();
+    start.elapsed().as_nanos() as f64 / count as f64
+}
+
+fn medians(figures: Vec<Vec<f64>>) -> Vec<f64> {
+    let median = |mut figures: Vec<f64>| {
+        figures.sort_by(f64::total_cmp);
+        figures[figures.len() / 2]
+    };
+    figures.into_iter().map(median).collect()
+}
+
+/// The first figure, and each other one with its ratio to it.
+fn beside(figures: &[f64]) -> String {
+    let plain = figures[0];
+    let others: String = figures[1..].iter().map(|ns| format!(" | {ns:.0} | {:.2}", ns / plain)).collect();
+    format!("| {plain:.0}{others} |")
+}
