@@ -1,5 +1,8 @@
 //! Changing a node in place: cells and slots are shifted, so that cells stay in key order without holes.
 //!
+//! What was removed leaves no byte behind: space between cells and slots that held something is zero again, so that a
+//! page written later does not carry what nobody can read any more.
+//!
 //! Heads are kept right: an insert or removal at either end may change the prefix that all keys share, and then
 //! all heads are computed anew. In between it cannot, for every key between two others shares what those share.
 
@@ -95,7 +98,7 @@ impl<'a> NodeMut<'a> {
         }
         let heap_end = header::heap_end(self.page);
         self.page.copy_within(end..heap_end, start);
-        header::set_heap_end(self.page, heap_end - (end - start));
+        self.end_heap_at(heap_end - (end - start));
         self.close_slots(range.clone(), end - start);
         header::set_count(self.page, count - range.len());
         if range.start <= 1 || range.end == count { self.settle_heads() } else { Ok(()) }
@@ -106,7 +109,15 @@ impl<'a> NodeMut<'a> {
         let (start, end) = (slot_offset(self.count()) + SLOT_LEN, slot_offset(range.end) + SLOT_LEN);
         let shift = range.len() * SLOT_LEN;
         self.page.copy_within(start..end, start + shift);
+        self.page[start..start + shift].fill(0);
         move_cells(&mut self.page[start + shift..end + shift], len.wrapping_neg());
+    }
+
+    /// The heap has become shorter: what it held behind its new end is gone.
+    fn end_heap_at(&mut self, new_end: usize) {
+        let old_end = header::heap_end(self.page);
+        self.page[new_end..old_end].fill(0);
+        header::set_heap_end(self.page, new_end);
     }
 
     /// Whether the payload of cell `index` can be replaced by one of `len` bytes.
@@ -125,7 +136,12 @@ impl<'a> NodeMut<'a> {
         let end = start + payload.len();
         if end != range.end {
             self.page.copy_within(range.end..heap_end, end);
-            header::set_heap_end(self.page, heap_end - range.end + end);
+            let new_end = heap_end - range.end + end;
+            if new_end < heap_end {
+                self.end_heap_at(new_end);
+            } else {
+                header::set_heap_end(self.page, new_end);
+            }
             let behind = slot_offset(count) + SLOT_LEN..slot_offset(index);
             move_cells(&mut self.page[behind], end.wrapping_sub(range.end));
         }
@@ -162,7 +178,7 @@ impl<'a> NodeMut<'a> {
         }
         let heap_end = header::heap_end(self.page);
         self.page.copy_within(range.start + key_len..heap_end, range.start);
-        header::set_heap_end(self.page, heap_end - key_len);
+        self.end_heap_at(heap_end - key_len);
         let behind = slot_offset(self.count()) + SLOT_LEN..slot_offset(0);
         move_cells(&mut self.page[behind], key_len.wrapping_neg());
         self.put_slot(0, Slot::new(0, range.start, 0, Form::Inline));
@@ -218,6 +234,7 @@ impl<'a> NodeMut<'a> {
 
     /// Removes all cells.
     pub(crate) fn clear(&mut self) {
+        self.page[PAYLOAD..PAYLOAD_END].fill(0);
         header::set_count(self.page, 0);
         header::set_heap_end(self.page, PAYLOAD);
         header::set_skip_len(self.page, 0);

@@ -20,6 +20,7 @@ mod range_delete;
 mod read_ahead;
 mod relocate;
 mod remove;
+mod renew;
 mod salvage;
 mod search;
 mod separator;
