@@ -35,6 +35,7 @@ mod turn;
 mod txn;
 mod verified;
 mod view;
+mod wipe;
 mod writeback;
 mod writer;
 
@@ -56,3 +57,4 @@ pub use run::run_page_count;
 pub use share::Commons;
 pub use stats::PagerStats;
 pub use txn::{PageTxn, Reserve, Savepoint};
+pub use wipe::Wiped;

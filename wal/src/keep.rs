@@ -3,8 +3,16 @@
 use std::path::PathBuf;
 
 use llmdb_base::{Lsn, sync::lock};
+use llmdb_vfs::{AlignedBuf, BLOCK_SIZE, Create};
 
-use crate::{Log, LogError, LogResult, folder::Name, segment::lsn_at};
+use crate::{
+    Log, LogError, LogResult,
+    folder::{Name, SpareFile},
+    segment::lsn_at,
+};
+
+/// Zeros written at once.
+const WIPE_BYTES: usize = 1 << 20;
 
 /// A segment of a log in use.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -68,6 +76,51 @@ impl Log {
             segment.end = segment.next;
         }
         Ok(())
+    }
+
+    /// As [`Log::retire`], but of what is given up, now or before, no byte is left in any file: it is overwritten with
+    /// zeros. Returns how many bytes that were.
+    ///
+    /// # Errors
+    /// As [`Log::retire`]; it can be tried again.
+    pub fn wipe(&self, before: Lsn) -> LogResult<u64> {
+        self.check_usable()?;
+        let mut files = lock(&self.files);
+        // The newest one stays, as in `retire`.
+        while files.live.len() > 1
+            && let Some(segment) = files.oldest_ending_by(before)
+        {
+            let (index, file_bytes) = (segment.index, segment.file_bytes);
+            self.folder.rename(Name::Segment(index), Name::Spare(index))?;
+            files.spares.push(SpareFile { index, file_bytes });
+            files.live.pop_front();
+        }
+        let mut wiped = 0;
+        for spare in &files.spares {
+            wiped += self.wipe_file(Name::Spare(spare.index))?;
+        }
+        while files.spares.len() > self.options.spare_segments_max
+            && let Some(spare) = files.spares.pop()
+        {
+            self.folder.remove(Name::Spare(spare.index))?;
+        }
+        self.folder.sync().map_err(|error| self.poison(error))?;
+        Ok(wiped)
+    }
+
+    fn wipe_file(&self, name: Name) -> LogResult<u64> {
+        let file = self.folder.open(name, Create::Never, true)?;
+        let len = file.len().map_err(LogError::during("ask for the length of a log segment"))?;
+        let zeros = AlignedBuf::new(WIPE_BYTES);
+        let mut offset = 0;
+        while offset < len {
+            let left = (len - offset).next_multiple_of(BLOCK_SIZE as u64);
+            let piece = AlignedBuf::new(zeros.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
+            let whole = if piece.len() == zeros.len() { &zeros } else { &piece };
+            file.write_durable_at(whole, offset).map_err(LogError::during("write zeros over old log"))?;
+            offset += whole.len() as u64;
+        }
+        Ok(len)
     }
 
     /// Ends the use of the log, and leaves its files: for a clean close when somebody still wants to read them.

@@ -50,6 +50,8 @@ pub struct Log {
     pub(crate) appended: AtomicU64,
     pub(crate) counters: Counters,
     pub(crate) told: OnceLock<Told>,
+    /// Whether a new segment may overwrite a former one, see [`Log::recycle`].
+    pub(crate) recycles: AtomicBool,
 }
 
 /// Whoever is told of every new segment. See [`Log::on_segment`].
@@ -120,6 +122,7 @@ impl Log {
             appended: AtomicU64::new(end.get()),
             counters: Counters::default(),
             told: OnceLock::new(),
+            recycles: AtomicBool::new(true),
         }
     }
 
@@ -129,6 +132,12 @@ impl Log {
     pub fn on_segment(&self, told: impl Fn(u64) -> io::Result<()> + Send + Sync + 'static) {
         // Whoever comes second is not told, as documented.
         let _ = self.told.set(Told(Box::new(told)));
+    }
+
+    /// Whether new segments may take the files of former ones, which hold old bytes behind what is written: not while
+    /// those are to be wiped.
+    pub fn recycle(&self, recycles: bool) {
+        self.recycles.store(recycles, Ordering::Release);
     }
 
     /// Begins a record.

@@ -163,7 +163,8 @@ impl Log {
             self.folder.sync_parent().map_err(|error| self.poison(error))?;
             files.folder_is_durable = true;
         }
-        let prepared = match files.spares.pop() {
+        let recycles = self.recycles.load(std::sync::atomic::Ordering::Acquire);
+        let prepared = match if recycles { files.spares.pop() } else { None } {
             Some(spare) => {
                 self.folder.rename(Name::Spare(spare.index), name)?;
                 self.prepare_file(name, Create::Never)

@@ -225,7 +225,15 @@ impl LogReader {
             found = self.part_behind(reached);
         }
         if let Some(part) = found {
-            self.cursor = Some(Cursor::at_beginning(&*self.vfs, &part)?);
+            self.cursor = Some(match Cursor::at_beginning(&*self.vfs, &part) {
+                // Given up since it was seen.
+                Err(LogError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                    self.survey()?;
+                    let oldest = self.parts.iter().map(Part::from).find(|at| *at > reached);
+                    return Err(LogError::Gap { wanted: reached, oldest });
+                }
+                opened => opened?,
+            });
             return Ok(true);
         }
         let is_archive_end = self.folders.log.is_none() && self.known_end() == Some(reached);
