@@ -180,6 +180,11 @@ impl Engine {
         self.shared.vfs.now()
     }
 
+    /// Identity of the store.
+    pub fn store_id(&self) -> llmdb_base::StoreId {
+        self.shared.pager.store_id()
+    }
+
     /// Path of the data file; empty for a store in memory.
     pub fn path(&self) -> &Path {
         &self.shared.path

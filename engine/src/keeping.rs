@@ -187,7 +187,7 @@ impl Shared {
     }
 
     /// Copies every segment that has ended to the archive.
-    fn archive_ended(&self, log: &Log) -> Result<()> {
+    pub(crate) fn archive_ended(&self, log: &Log) -> Result<()> {
         let Some(folder) = &self.options.archive else { return Ok(()) };
         let mut slot = lock(&self.keeping.archive);
         let copied = (|| {

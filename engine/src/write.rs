@@ -319,6 +319,23 @@ impl<'db> WriteTxn<'db> {
         }
     }
 
+    /// Makes the separator near `key` in the tree called `name` say no more than it must, see
+    /// [`Tree::renew_separator`]. Not an operation: a replay makes separators of its own.
+    pub(crate) fn renew_separator(&mut self, name: &str, key: &[u8]) -> Result<bool> {
+        self.pages.set_reserve(Reserve::Shared);
+        match self.find(name)? {
+            Some(index) => Ok(self.trees[index].tree.renew_separator(&mut self.pages, key)?),
+            None => Ok(false),
+        }
+    }
+
+    /// Commits a record that says nothing, for the sake of its place in the log.
+    pub(crate) fn commit_nothing(mut self) -> Result<Commit> {
+        self.changed = true;
+        // The record begins with the first operation; the commit is one.
+        self.commit_with(Durability::Sync)
+    }
+
     /// Makes what [`WriteTxn::relocate`] did the tip: the last commit, in other pages.
     pub(crate) fn commit_moved(mut self) -> Result<()> {
         debug_assert!(!self.changed, "only pages were moved");

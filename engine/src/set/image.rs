@@ -13,9 +13,9 @@ use llmdb_pager::{
 };
 use llmdb_vfs::{Create, File, Open, Vfs, read_exact_at, write_all_at};
 
-use super::{PageProgress, RestoreReport, chain::Link};
+use super::{Finish, PageProgress, RestoreReport, chain::Link};
 use crate::{
-    Error, Result,
+    Background, Engine, Error, Options, Result,
     catalog::Catalog,
     open::{Places, open_file, random_id},
 };
@@ -100,8 +100,8 @@ impl Draft {
         write_all_at(&*self.file, &*page, pgno.offset()).map_err(io)
     }
 
-    /// Makes the file whole and durable, and gives it its name.
-    pub fn finish(&mut self, pager: &Arc<Pager>, report: &mut RestoreReport) -> Result<()> {
+    /// Makes the file whole and durable.
+    pub fn make_whole(&self, pager: &Arc<Pager>, report: &mut RestoreReport) -> Result<()> {
         let mut checkpoint = pager.begin_checkpoint()?;
         checkpoint.write(&mut |_| ())?;
         checkpoint.finish_clean()?;
@@ -109,6 +109,27 @@ impl Draft {
         let trees = Catalog::decode(&guard.root().roots)?.list(&guard)?;
         report.key_count = trees.iter().map(|(_, tree)| tree.entries).sum();
         report.file_bytes = pager.stats().file_pages * PAGE_SIZE as u64;
+        Ok(())
+    }
+
+    /// Opens the whole file under the name that it has for now, and closes it again.
+    pub fn change(&self, finish: Finish<'_>, report: &mut RestoreReport) -> Result<()> {
+        let options = Options { background: Background::Manual, ..Options::default() };
+        let engine = Engine::open_on(self.vfs.clone(), &self.path, options)?;
+        let finished = finish(&engine);
+        let keys = engine.snapshot().and_then(|snapshot| snapshot.trees());
+        engine.close()?;
+        finished?;
+        report.key_count = keys?.iter().map(|(_, count)| count).sum();
+        report.file_bytes =
+            self.file.len().map_err(|error| Error::io("ask for the length of the new file", error))?;
+        // The lock file of that name is of no use to anybody.
+        let _ = self.vfs.remove_file(&Places::of(&self.path).lock);
+        Ok(())
+    }
+
+    /// Gives the file its name.
+    pub fn name(&mut self) -> Result<()> {
         let name = || {
             self.vfs.rename(&self.path, &self.places.data)?;
             self.vfs.sync_dir(&self.places.folder)

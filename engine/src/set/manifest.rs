@@ -154,7 +154,7 @@ impl Manifest {
     }
 }
 
-fn text_of(value: &Value) -> String {
+pub(super) fn text_of(value: &Value) -> String {
     // Objects are kept in the order of their keys: there is one spelling.
     format!("{value:#}\n")
 }
@@ -168,30 +168,31 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn parse_roots(text: &str) -> Result<[u8; ROOTS_LEN], String> {
-    let mut roots = [0; ROOTS_LEN];
+/// The bytes that pairs of hexadecimal digits stand for; `None` if they do not.
+pub(super) fn parse_hex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
-    let pairs = digits.chunks_exact(2);
-    if digits.len() != 2 * ROOTS_LEN || !digits.is_ascii() {
-        return Err("lacks usable \"roots\"".into());
+    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
     }
-    for (byte, pair) in roots.iter_mut().zip(pairs) {
-        let pair = std::str::from_utf8(pair).unwrap_or_default();
-        *byte = u8::from_str_radix(pair, 16).map_err(|_| "lacks usable \"roots\"")?;
-    }
-    Ok(roots)
+    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    digits.chunks_exact(2).map(byte).collect()
 }
 
-fn string(object: &Map<String, Value>, name: &str) -> Result<String, String> {
+fn parse_roots(text: &str) -> Result<[u8; ROOTS_LEN], String> {
+    let roots = parse_hex(text).and_then(|bytes| bytes.try_into().ok());
+    roots.ok_or_else(|| "lacks usable \"roots\"".into())
+}
+
+pub(super) fn string(object: &Map<String, Value>, name: &str) -> Result<String, String> {
     let text = object.get(name).and_then(Value::as_str);
     text.map(str::to_owned).ok_or_else(|| format!("lacks a usable {name:?}"))
 }
 
-fn number(object: &Map<String, Value>, name: &str) -> Result<u64, String> {
+pub(super) fn number(object: &Map<String, Value>, name: &str) -> Result<u64, String> {
     object.get(name).and_then(Value::as_u64).ok_or_else(|| format!("lacks a usable {name:?}"))
 }
 
-fn signed(object: &Map<String, Value>, name: &str) -> Result<i64, String> {
+pub(super) fn signed(object: &Map<String, Value>, name: &str) -> Result<i64, String> {
     object.get(name).and_then(Value::as_i64).ok_or_else(|| format!("lacks a usable {name:?}"))
 }
 

@@ -3,6 +3,7 @@
 //! `docs/adr/0009-backup-sets-archive-and-change-feed.md`.
 
 mod chain;
+mod erasures;
 mod image;
 mod manifest;
 mod pages;
@@ -15,7 +16,8 @@ use llmdb_base::{StoreId, Timestamp};
 
 use crate::Commit;
 
-pub use restore::{RestoreReport, RestoreSource, RestoreTo};
+pub use erasures::ErasureNote;
+pub use restore::{Finish, RestoreReport, RestoreSource, RestoreTo};
 
 /// Told pages done and pages in all, as far as is known. Answering `false` stops the work.
 pub type PageProgress<'a> = &'a mut dyn FnMut(u64, u64) -> bool;

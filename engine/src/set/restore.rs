@@ -71,6 +71,8 @@ pub struct RestoreReport {
     pub key_count: u64,
     /// Size of the data file in bytes.
     pub file_bytes: u64,
+    /// Rows that were erased again, having been erased after the commit that was restored. Whoever erases counts them.
+    pub erased_rows: u64,
 }
 
 impl Engine {
@@ -106,6 +108,22 @@ impl Engine {
         until: RestoreTo,
         progress: PageProgress<'_>,
     ) -> Result<RestoreReport> {
+        Self::restore_then(vfs, source, to, until, progress, None)
+    }
+
+    /// As [`Engine::restore_on`]; `finish` may change the store before it gets its name, by commits behind the one that
+    /// was restored. If it fails, nothing is restored.
+    ///
+    /// # Errors
+    /// As [`Engine::restore`]; those of `finish`.
+    pub fn restore_then(
+        vfs: &Arc<dyn Vfs>,
+        source: &RestoreSource,
+        to: &Path,
+        until: RestoreTo,
+        progress: PageProgress<'_>,
+        finish: Option<Finish<'_>>,
+    ) -> Result<RestoreReport> {
         let chain = Chain::open_existing(&**vfs, &source.set)?;
         let count = usable(&chain, until)?;
         let links = &chain.links[..count];
@@ -121,12 +139,21 @@ impl Engine {
             replayed_txns: 0,
             key_count: 0,
             file_bytes: 0,
+            erased_rows: 0,
         };
         Rest { vfs, source, newest, until }.replay(&pager, &mut report)?;
-        draft.finish(&pager, &mut report)?;
+        draft.make_whole(&pager, &mut report)?;
+        drop(pager);
+        if let Some(finish) = finish {
+            draft.change(finish, &mut report)?;
+        }
+        draft.name()?;
         Ok(report)
     }
 }
+
+/// What is done to a restored store before anybody else can open it.
+pub type Finish<'a> = &'a mut dyn FnMut(&Engine) -> Result<()>;
 
 /// How many backups of the chain come before the wanted commit.
 fn usable(chain: &Chain, until: RestoreTo) -> Result<usize> {

@@ -135,7 +135,7 @@ impl Drop for Drafts<'_> {
     }
 }
 
-fn write_text(vfs: &dyn Vfs, path: &Path, text: &str) -> Result<()> {
+pub(super) fn write_text(vfs: &dyn Vfs, path: &Path, text: &str) -> Result<()> {
     let file = open_file(vfs, path, Open { write: true, create: Create::IfMissing, direct: false })?;
     let write = || {
         file.set_len(0)?;
