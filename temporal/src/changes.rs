@@ -57,9 +57,15 @@ impl<'s> Collection<'s> {
     /// Cost: the changes of all collections between the two.
     ///
     /// # Errors
-    /// [`crate::Error::NotTemporal`] for a plain collection; [`crate::Error::Engine`], [`crate::Error::Corruption`];
-    /// also from the iterator.
+    /// [`crate::Error::NotTemporal`] for a plain collection; [`crate::Error::NotKept`] if notes of changes after `after`
+    /// are not kept; [`crate::Error::Engine`], [`crate::Error::Corruption`]; also from the iterator.
     pub fn changes(&self, after: AsOf, up_to: AsOf) -> Result<Changes<'_, 's>> {
+        self.check_kept(self.view.resolve(after)?)?;
+        self.changes_kept(after, up_to)
+    }
+
+    /// As [`Collection::changes`], of those that are still there.
+    pub(crate) fn changes_kept(&self, after: AsOf, up_to: AsOf) -> Result<Changes<'_, 's>> {
         self.trees()?;
         let (after, up_to) = (self.view.txid_of(after)?, self.view.txid_of(up_to)?);
         let from = catalog::change_key(after.next(), 0, &[]);

@@ -4,7 +4,7 @@
 //! made when its epoch ended, and what the epoch closed. Copies are made in pieces, by the transactions that follow.
 
 use llmdb_base::Timestamp;
-use llmdb_engine::WriteTxn;
+use llmdb_engine::{TreeRef, WriteTxn};
 
 use crate::{
     BEGINNING, FOREVER, History, Result,
@@ -25,6 +25,21 @@ pub(crate) fn last(txn: &mut WriteTxn<'_>, id: u32) -> Result<Epoch> {
     let row = meta.range(catalog::epoch_key(id, BEGINNING)..=catalog::epoch_key(id, FOREVER))?.next_back();
     let (key, value) = row.ok_or_else(|| catalog::damaged(format!("collection {id} has no epoch")))??;
     Epoch::decode(key, value)
+}
+
+/// Numbers of all epochs of a collection, in order; none for a plain one.
+pub(crate) fn numbers(meta: TreeRef<'_>, id: u32) -> Result<Vec<u32>> {
+    let rows = meta.range(catalog::epoch_key(id, BEGINNING)..=catalog::epoch_key(id, FOREVER))?;
+    rows.map(|row| row.map_err(Into::into).and_then(|(key, value)| Ok(Epoch::decode(key, value)?.number)))
+        .collect()
+}
+
+/// As [`numbers`], in a transaction that writes.
+pub(crate) fn numbers_in(txn: &mut WriteTxn<'_>, id: u32) -> Result<Vec<u32>> {
+    let meta = txn.tree(META)?;
+    let rows = meta.range(catalog::epoch_key(id, BEGINNING)..=catalog::epoch_key(id, FOREVER))?;
+    rows.map(|row| row.map_err(Into::into).and_then(|(key, value)| Ok(Epoch::decode(key, value)?.number)))
+        .collect()
 }
 
 /// Ends the epoch if it has seen enough changes, and goes on with the copy of the last one, after a transaction of `puts`

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use llmdb_base::Timestamp;
 use llmdb_engine::ErrorKind;
 
-use crate::{Period, value::ValueError};
+use crate::{Period, RowKey, value::ValueError};
 
 /// Result of a call.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -45,6 +46,15 @@ pub enum Error {
     },
     /// The collection is guarded, and this program has no guard for it.
     Unguarded(String),
+    /// What was so, or was believed, at that moment is not kept any more.
+    NotKept {
+        /// The collection.
+        collection: String,
+        /// The row, if the others can be asked about earlier moments.
+        row: Option<RowKey>,
+        /// From when on it is kept, in both times.
+        since: Timestamp,
+    },
     /// A stored row is not what this room writes.
     Corruption {
         /// Name of the tree.
@@ -62,6 +72,7 @@ impl Error {
             Self::Corruption { .. } => ErrorKind::Corruption,
             Self::KeyTooLong { .. } => ErrorKind::TooLong,
             Self::Refused { .. } => ErrorKind::Refused,
+            Self::NotKept { .. } => ErrorKind::NotKept,
             Self::Value(_)
             | Self::NoCollection(_)
             | Self::CollectionExists(_)
@@ -102,6 +113,10 @@ impl fmt::Display for Error {
                 "the collection {name:?} has its documents checked, and this program was built without what checks \
                  them (the feature `catalog`): it can only read it"
             ),
+            Self::NotKept { collection, row, since } => {
+                let row = row.as_ref().map(|row| format!("the row {row} of ")).unwrap_or_default();
+                write!(f, "not kept any more: {row}the collection {collection:?} is kept since {since}")
+            }
             Self::Corruption { tree, what } => write!(f, "damaged row of the tree {tree:?}: {what}"),
         }
     }

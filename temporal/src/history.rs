@@ -21,7 +21,7 @@ pub struct Version<'s> {
 }
 
 impl<'s> Collection<'s> {
-    /// Everything that was ever believed of a row, in the order in which it was learned, then in the order of valid
+    /// Everything that was ever believed of a row, as far as it is kept, in the order in which it was learned, then in the order of valid
     /// time. No two versions share a point of both times, and together they are all that [`Collection::get`] finds.
     ///
     /// Cost: a seek for each epoch of the collection, and the versions.
@@ -35,7 +35,7 @@ impl<'s> Collection<'s> {
     /// The versions of a row that were believed at some moment between two, both included.
     ///
     /// # Errors
-    /// As [`Collection::history`].
+    /// As [`Collection::history`]; [`crate::Error::NotKept`] if what was believed at the first moment is not kept.
     pub fn versions_between(
         &self,
         row: impl Into<RowKey>,
@@ -43,7 +43,9 @@ impl<'s> Collection<'s> {
         last: AsOf,
     ) -> Result<Vec<Version<'s>>> {
         let (first, last) = (self.view.resolve(first)?, self.view.resolve(last)?);
-        let mut versions = self.versions(&row.into(), Period::ALWAYS, (first, last))?;
+        let row = row.into();
+        self.check_row_kept_at(&row.encode(), first)?;
+        let mut versions = self.versions(&row, Period::ALWAYS, (first, last))?;
         versions.retain(|version| version.system.from <= last && version.system.to > first);
         Ok(versions)
     }
@@ -55,10 +57,15 @@ impl<'s> Collection<'s> {
     /// corrections of the past of the row.
     ///
     /// # Errors
-    /// As [`Collection::history`].
+    /// As [`Collection::history`]; [`crate::Error::NotKept`] if what was believed then, or what was so when the period
+    /// began, is not kept. A period from [`BEGINNING`] on is one from when it is kept.
     pub fn believed(&self, row: impl Into<RowKey>, valid: Period, as_of: AsOf) -> Result<Vec<Version<'s>>> {
         let system = self.view.resolve(as_of)?;
-        let mut versions = self.versions(&row.into(), valid, (system, system))?;
+        let row = row.into();
+        // A period without a beginning asks for what is kept.
+        let first = if valid.from == BEGINNING { system } else { system.min(valid.from) };
+        self.check_row_kept_at(&row.encode(), first)?;
+        let mut versions = self.versions(&row, valid, (system, system))?;
         let is_believed = |system_period: Period| match system {
             FOREVER => system_period.to == FOREVER,
             moment => system_period.contains(moment),
@@ -103,7 +110,13 @@ impl<'s> Collection<'s> {
                 self.push(&mut versions, region)?;
             }
         }
-        versions.retain(|version| version.valid.overlaps(valid));
+        // What was so before the horizon nobody knows any more, as a whole.
+        let since = self.row_kept_since(&row)?;
+        let kept = valid.common(Period::since(since));
+        versions.retain(|version| version.valid.overlaps(kept));
+        for version in &mut versions {
+            version.valid.from = version.valid.from.max(since);
+        }
         versions.sort_by_key(|version| (version.system.from, version.valid.from));
         Ok(versions)
     }

@@ -3,11 +3,8 @@
 use llmdb_engine::TreeRef;
 
 use crate::{
-    AsOf, Collection, Period, Result, RowKey, Rows,
-    catalog::Part,
-    history::Version,
-    record::ROW_END,
-    write::{PAST_EPOCH, damaged_row},
+    AsOf, Collection, Period, Result, RowKey, Rows, catalog::Part, erase::prefixes, history::Version,
+    record::ROW_END, write::damaged_row,
 };
 
 /// Which versions of a row are asked for.
@@ -40,20 +37,41 @@ impl<'s> Collection<'s> {
     /// # Errors
     /// As [`Collection::history`]; also from the iterator.
     pub fn versions_of(&self, rows: &Rows, which: Which) -> Result<Versions<'_, 's>> {
-        let trees = self.trees()?;
-        let mut places = vec![
-            Place { tree: self.now, part: Part::Now, prefix: Vec::new(), next: None },
-            Place { tree: trees.past, part: Part::Past, prefix: Vec::new(), next: None },
-        ];
-        let epochs = trees.epochs(self.info.id)?.iter().map(|epoch| epoch.number);
-        for epoch in [PAST_EPOCH].into_iter().chain(epochs) {
-            let prefix = epoch.to_be_bytes().to_vec();
-            places.push(Place { tree: trees.closed, part: Part::Closed, prefix, next: None });
-        }
-        for place in &mut places {
-            place.seek(self, &rows.from)?;
-        }
+        self.trees()?;
+        let places = self.places(&[Part::Now, Part::Past, Part::Closed], &rows.from)?;
         Ok(Versions { collection: self, places, to: rows.to.clone(), which })
+    }
+
+    /// Calls `each` with every row that any tree of the collection has, in order.
+    pub(crate) fn each_row(&self, each: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let mut places = self.places(self.info.parts(), &[])?;
+        while let Some(row) = next_row(self, &mut places, None)? {
+            each(row);
+        }
+        Ok(())
+    }
+
+    /// Where rows stand in the trees of some parts, at the first one from `from` on.
+    pub(crate) fn places(&self, parts: &[Part], from: &[u8]) -> Result<Vec<Place<'s>>> {
+        let mut places = Vec::new();
+        for part in parts {
+            let tree = match (*part, self.trees()) {
+                (Part::Now, _) => self.now,
+                (Part::Past, trees) => trees?.past,
+                (Part::Closed, trees) => trees?.closed,
+                (Part::Copy, trees) => trees?.copy,
+            };
+            let epochs = match self.trees() {
+                Ok(trees) => trees.epochs(self.info.id)?.iter().map(|epoch| epoch.number).collect(),
+                Err(_) => Vec::new(),
+            };
+            for prefix in prefixes(*part, epochs) {
+                let mut place = Place { tree, part: *part, prefix, next: None };
+                place.seek(self, from)?;
+                places.push(place);
+            }
+        }
+        Ok(places)
     }
 
     pub(crate) fn ask(&self, row: &RowKey, which: Which) -> Result<Vec<Version<'s>>> {
@@ -74,10 +92,10 @@ pub struct Versions<'c, 's> {
 }
 
 /// Rows that begin with `prefix` in a tree, and the next of them.
-struct Place<'s> {
-    tree: TreeRef<'s>,
-    part: Part,
-    prefix: Vec<u8>,
+pub(crate) struct Place<'s> {
+    pub tree: TreeRef<'s>,
+    pub part: Part,
+    pub prefix: Vec<u8>,
     next: Option<&'s [u8]>,
 }
 
@@ -93,22 +111,26 @@ impl<'s> Place<'s> {
     }
 }
 
-impl<'s> Versions<'_, 's> {
-    /// The next row of any place.
-    fn next_row(&mut self) -> Result<Option<&'s [u8]>> {
-        let Some(row) = self.places.iter().filter_map(|place| place.next).min() else { return Ok(None) };
-        if self.to.as_deref().is_some_and(|to| row >= to) {
-            return Ok(None);
-        }
-        let behind = [row, ROW_END].concat();
-        for place in self.places.iter_mut().filter(|place| place.next == Some(row)) {
-            place.seek(self.collection, &behind)?;
-        }
-        Ok(Some(row))
+/// The next row of any place, below `to` if that is given.
+pub(crate) fn next_row<'s>(
+    collection: &Collection<'s>,
+    places: &mut [Place<'s>],
+    to: Option<&[u8]>,
+) -> Result<Option<&'s [u8]>> {
+    let Some(row) = places.iter().filter_map(|place| place.next).min() else { return Ok(None) };
+    if to.is_some_and(|to| row >= to) {
+        return Ok(None);
     }
+    let behind = [row, ROW_END].concat();
+    for place in places.iter_mut().filter(|place| place.next == Some(row)) {
+        place.seek(collection, &behind)?;
+    }
+    Ok(Some(row))
+}
 
+impl<'s> Versions<'_, 's> {
     fn step(&mut self) -> Result<Option<(RowKey, Vec<Version<'s>>)>> {
-        while let Some(row) = self.next_row()? {
+        while let Some(row) = next_row(self.collection, &mut self.places, self.to.as_deref())? {
             let row =
                 RowKey::decode(row).ok_or_else(|| damaged_row(&self.collection.info.tree(Part::Now), row))?;
             let versions = self.collection.ask(&row, self.which)?;

@@ -35,13 +35,16 @@
 mod catalog;
 mod changes;
 mod epochs;
+mod erase;
 mod error;
 mod guard;
 mod history;
 mod known;
 mod lookup;
 mod period;
+mod purge;
 mod record;
+mod retention;
 mod rows;
 mod scan;
 mod store;
@@ -52,6 +55,7 @@ mod write;
 
 pub use catalog::History;
 pub use changes::{Change, Changes, Diff, Difference};
+pub use erase::{Erased, ErasedCheck, Erasure};
 pub use error::{Error, Result};
 pub use guard::{Assertion, Guard, Inside};
 pub use history::Version;
@@ -60,8 +64,10 @@ pub use llmdb_base::{
     Timestamp, TxnId,
     key::{Element, Key, KeyError},
 };
-pub use llmdb_engine::{Commit, Durability, ErrorKind};
+pub use llmdb_engine::{Commit, Durability, ErasureNote, ErrorKind, ScrubReport, Trace, TracePlace, Traces};
 pub use period::{BEGINNING, FOREVER, Period};
+pub use purge::{PurgeProgress, Purged};
+pub use retention::Retention;
 pub use rows::{RowKey, Rows};
 pub use scan::Scan;
 pub use store::Store;

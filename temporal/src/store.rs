@@ -8,7 +8,7 @@ use crate::{Guard, Result, Undone, View, WriteTxn, undo};
 /// Collections of facts in an engine, beside whatever trees it has.
 #[derive(Clone, Copy, Debug)]
 pub struct Store<'e> {
-    engine: &'e Engine,
+    pub(crate) engine: &'e Engine,
     guard: Option<&'e dyn Guard>,
 }
 

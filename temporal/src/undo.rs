@@ -43,7 +43,9 @@ pub(crate) fn undo(before: &View, txn: &mut WriteTxn<'_>, txid: TxnId) -> Result
             continue;
         }
         let after = TxnId::new(txid.get().saturating_sub(1));
-        for change in collection.changes(AsOf::Transaction(after), AsOf::Transaction(txid))? {
+        // What was believed before it is asked for.
+        collection.check_kept(Timestamp::new(timestamp.get() - 1))?;
+        for change in collection.changes_kept(AsOf::Transaction(after), AsOf::Transaction(txid))? {
             let row = change?.row;
             let believed = |system| collection.believed(&row, Period::ALWAYS, system);
             let previous = believed(AsOf::Time(Timestamp::new(timestamp.get() - 1)))?;

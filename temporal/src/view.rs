@@ -9,6 +9,7 @@ use crate::{
     BEGINNING, Error, FOREVER, History, Period, Result, RowKey, Rows, Value,
     catalog::{self, CopyState, Epoch, Info, META, Part},
     record::Record,
+    retention::{Kept, kept_key},
     scan::Scan,
     write::damaged_row,
 };
@@ -150,6 +151,8 @@ pub struct Collection<'s> {
     pub(crate) view: &'s View,
     pub(crate) info: Info,
     pub(crate) now: TreeRef<'s>,
+    /// From when on it can be asked.
+    pub(crate) kept: Kept,
     history: Option<Trees<'s>>,
 }
 
@@ -195,7 +198,8 @@ impl<'s> Collection<'s> {
                 epochs: OnceLock::new(),
             }),
         };
-        Ok(Self { view, info, now, history })
+        let kept = Kept::load(meta.get(kept_key(info.id))?)?;
+        Ok(Self { view, info, now, kept, history })
     }
 
     /// Name of the collection.
@@ -214,8 +218,8 @@ impl<'s> Collection<'s> {
     /// else, and for rows with several records believed beside each other up to 64 seeks more.
     ///
     /// # Errors
-    /// [`Error::NotTemporal`] for a plain collection and a point other than [`At::NOW`]; [`Error::Engine`],
-    /// [`Error::Corruption`].
+    /// [`Error::NotTemporal`] for a plain collection and a point other than [`At::NOW`]; [`Error::NotKept`] if retention
+    /// let go of what it was at that moment; [`Error::Engine`], [`Error::Corruption`].
     pub fn get(&self, row: impl Into<RowKey>, at: At) -> Result<Option<Fact<'s>>> {
         let row = row.into();
         let bytes = row.encode();
@@ -225,6 +229,7 @@ impl<'s> Collection<'s> {
             return stored.map(|stored| self.plain_fact(&bytes, stored)).transpose();
         };
         let (valid, system) = self.resolve(at)?;
+        self.check_row_kept_at(&bytes, valid.min(system))?;
         if valid < system
             && let Some(record) = trees.retroactive(&self.info, &bytes, valid, system)?
         {
@@ -252,6 +257,7 @@ impl<'s> Collection<'s> {
         };
         let (valid, system) = self.resolve(at)?;
         let moment = valid.min(system);
+        self.check_rows_kept(rows, moment)?;
         let sources = self.sources(trees, moment, moment)?;
         Ok(Scan::new(self, trees, &sources, rows, (valid, system)))
     }
