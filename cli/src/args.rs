@@ -71,6 +71,8 @@ pub enum Command {
     Check(care::check::CheckArgs),
     Doctor(doctor::DoctorArgs),
     Compact(care::compact::CompactArgs),
+    Erase(care::erase::EraseArgs),
+    Purge(care::purge::PurgeArgs),
     Mend(care::mend::MendArgs),
     Recover(care::recover::RecoverArgs),
     Backup(care::backup::BackupArgs),

@@ -67,6 +67,8 @@ fn run(command: Command, output: &mut Output) -> Result<Exit, Failure> {
         Command::Check(args) => care::check::run(&args, output),
         Command::Doctor(args) => doctor::run(&args, output),
         Command::Compact(args) => care::compact::run(&args, output),
+        Command::Erase(args) => care::erase::run(&args, output),
+        Command::Purge(args) => care::purge::run(&args, output),
         Command::Mend(args) => care::mend::run(&args, output),
         Command::Recover(args) => care::recover::run(&args, output),
         Command::Backup(args) => care::backup::run(&args, output),

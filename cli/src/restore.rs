@@ -28,6 +28,8 @@ BACKUP is a compact copy, or the folder of a backup set. From a set, the newest 
 one that is asked for. With --log, also what a lost database had in its log (the folder FILE-wal). If the commit
 cannot be reached, the exit code is 9, and the message says how far it goes.
 
+What was erased after that commit, by the list that goes with the set and the archive (erasures.json), is erased again.
+
 What is restored from a set is a database of its own: its commits have their ids and times, but logs, archives and
 backup sets of the original are not taken for its own. Begin new ones.
 
@@ -129,9 +131,16 @@ fn from_set(
         "backups": report.backup_count,
         "replayed_txns": report.replayed_txns,
         "replaced": replaced,
+        "erased_rows": report.erased_rows,
     });
     output.result(&result, || {
-        let aside = replaced.as_ref().map(|path| format!("; what was there is now {}", path.display()));
+        let mut aside = replaced.as_ref().map(|path| format!("; what was there is now {}", path.display()));
+        if report.erased_rows > 0 {
+            let rows = Count(report.erased_rows);
+            aside
+                .get_or_insert_default()
+                .insert_str(0, &format!("; {rows} rows that were erased later are erased again"));
+        }
         format!(
             "{}: {}, committed {}, {} keys, {} ({} backups, {} transactions from the log){}",
             args.to.display(),

@@ -43,7 +43,9 @@ impl Db {
         set: impl AsRef<Path>,
         progress: &mut dyn FnMut(u64, u64) -> bool,
     ) -> Result<SetBackup> {
-        Ok(self.0.backup_full(set, progress)?)
+        let backup = self.0.backup_full(&set, progress)?;
+        self.note_erasures(set.as_ref())?;
+        Ok(backup)
     }
 
     /// Adds a backup to a set that holds only the pages that are new since the last one in it. Otherwise as
@@ -57,7 +59,9 @@ impl Db {
         set: impl AsRef<Path>,
         progress: &mut dyn FnMut(u64, u64) -> bool,
     ) -> Result<SetBackup> {
-        Ok(self.0.backup_incremental(set, progress)?)
+        let backup = self.0.backup_incremental(&set, progress)?;
+        self.note_erasures(set.as_ref())?;
+        Ok(backup)
     }
 
     /// Reads every byte of a backup set and compares it with the checksums in the manifests, and each backup with the
@@ -78,6 +82,9 @@ impl Db {
     /// commit, to a chosen one, or to a time. Everything that is used is verified; the file appears under its name once
     /// it is whole. It is a database of its own, with another identity; commits keep their ids and times.
     ///
+    /// What was erased after the chosen commit, by the lists in the folders of the set and the archive, is erased again,
+    /// by commits behind it.
+    ///
     /// # Errors
     /// [`crate::ErrorKind::BrokenBackup`]; [`crate::ErrorKind::NotKept`] if the wanted commit lies before the backups or
     /// behind backups and log, saying how far they go; [`crate::ErrorKind::Misuse`] if `to` exists;
@@ -89,7 +96,47 @@ impl Db {
         until: RestoreTo,
         progress: &mut dyn FnMut(u64, u64) -> bool,
     ) -> Result<RestoreReport> {
+        #[cfg(feature = "temporal")]
+        {
+            let mut notes = Engine::noted_erasures(&source.set)?;
+            if let Some(archive) = &source.archive {
+                notes.extend(Engine::noted_erasures(archive)?);
+                notes.sort_unstable();
+                notes.dedup();
+            }
+            if !notes.is_empty() {
+                return crate::temporal::restore(&notes, source, to.as_ref(), until, progress);
+            }
+        }
         Ok(Engine::restore(source, to, until, progress)?)
+    }
+
+    /// Tells the backup set in the folder `set` what was erased, as each backup does: for a set that gets no more of
+    /// them. Nothing happens if nothing was erased.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::BrokenBackup`] if the list in the folder is damaged; [`crate::ErrorKind::Io`];
+    /// [`crate::ErrorKind::NoSpace`]; [`crate::ErrorKind::Corruption`].
+    pub fn note_erasures(&self, set: &Path) -> Result<()> {
+        #[cfg(feature = "temporal")]
+        {
+            let notes = self.facts().erasure_notes()?;
+            if !notes.is_empty() {
+                Engine::note_erasures(set, &notes)?;
+            }
+        }
+        let _ = set;
+        Ok(())
+    }
+
+    /// The list of what was erased in the folder of a backup set or of an archive: which backups in it were taken before
+    /// can be told by the ids of the commits. Their files hold it still.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::BrokenBackup`] if the list is damaged; [`crate::ErrorKind::Io`].
+    #[cfg(feature = "temporal")]
+    pub fn noted_erasures(folder: impl AsRef<Path>) -> Result<Vec<crate::temporal::ErasureNote>> {
+        Ok(Engine::noted_erasures(folder)?)
     }
 
     /// Brings the archive ([`crate::Options::archive`]) up to the last commit. Without this call it gets each piece

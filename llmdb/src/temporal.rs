@@ -20,18 +20,45 @@
 //!
 //! Collections live in trees whose names begin with `_time`; leave those alone.
 
+use std::{path::Path, sync::Arc};
+
+use llmdb_engine::Engine;
 pub use llmdb_temporal::{
     AsOf, Assertion, At, BEGINNING, Change, Changes, Collection, CollectionMut, Diff, Difference, Element,
-    Error, FOREVER, Fact, Guard, History, Inside, KEY_LEN_MAX, Kept, Key, KeyError, Kind, Period, Result,
-    RowKey, Rows, Scan, Store, Timestamp, TxnId, Undone, Valid, Value, ValueError, Version, Versions, View,
-    Which, WriteTxn, value,
+    Erased, ErasedCheck, Erasure, ErasureNote, Error, FOREVER, Fact, Guard, History, Inside, KEY_LEN_MAX,
+    Kept, Key, KeyError, Kind, Period, PurgeProgress, Purged, Result, Retention, RowKey, Rows, Scan,
+    ScrubReport, Store, Timestamp, Trace, TracePlace, Traces, TxnId, Undone, Valid, Value, ValueError,
+    Version, Versions, View, Which, WriteTxn, value,
 };
 
-use crate::Db;
+use crate::{Db, RestoreReport, RestoreSource, RestoreTo};
 
 impl Db {
     /// The facts of the database, beside its trees.
     pub fn facts(&self) -> Store<'_> {
         Store::new(&self.0)
     }
+}
+
+/// Restores, and erases again what `notes` say was erased later.
+pub(crate) fn restore(
+    notes: &[ErasureNote],
+    source: &RestoreSource,
+    to: &Path,
+    until: RestoreTo,
+    progress: &mut dyn FnMut(u64, u64) -> bool,
+) -> crate::Result<RestoreReport> {
+    let disk: Arc<dyn llmdb_engine::Vfs> = Arc::new(llmdb_engine::OsVfs::new());
+    let mut erased_rows = 0;
+    let mut erase = |engine: &Engine| {
+        let erased = Store::new(engine).erase_again(notes, &mut |_, _| true);
+        erased_rows = erased.map_err(|error| match error {
+            Error::Engine(error) => error,
+            other => llmdb_engine::Error::BrokenBackup(other.to_string()),
+        })?;
+        Ok(())
+    };
+    let mut report = Engine::restore_then(&disk, source, to, until, progress, Some(&mut erase))?;
+    report.erased_rows = erased_rows;
+    Ok(report)
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     args::DbArg,
+    care::erase,
     failure::{Exit, Failure},
     figures::{Count, Seconds},
     host::Stopwatch,
@@ -20,12 +21,28 @@ use crate::{
 Verifies every checksum, the order and bounds of all keys, every count, and that each page is used exactly once.
 If there are problems, they are listed and the exit code is 3; `llmdb recover` saves what can be read.
 
+With --erased, it looks instead for what is left of a row of a collection of facts that was erased: in the newest state,
+in every page of the file, used or free, in the log, and in the archive if LLMDB_ARCHIVE names one. With --also, for
+other texts, too. If anything is left, it is listed and the exit code is 3.
+
 Examples:
   llmdb check --db my.llmdb
+  llmdb check --erased ada --collection people --also 'ada@example.org' --db my.llmdb
   llmdb check --json --db my.llmdb | jq .problems")]
 pub struct CheckArgs {
     #[command(flatten)]
     db: DbArg,
+    /// Look for what is left of the row with this key
+    #[arg(long, value_name = "KEY", requires = "collection", allow_hyphen_values = true)]
+    erased: Option<String>,
+    /// The collection of the row
+    #[arg(long, value_name = "NAME", requires = "erased")]
+    collection: Option<String>,
+    #[command(flatten)]
+    row: erase::RowArgs,
+    /// Look for this text, too; can be given several times
+    #[arg(long, value_name = "TEXT", requires = "erased")]
+    also: Vec<String>,
 }
 
 /// Reads and verifies every page, with a progress bar.
@@ -41,6 +58,10 @@ pub fn every_page(db: &Db, output: &Output) -> Result<CheckReport, Failure> {
 }
 
 pub fn run(args: &CheckArgs, output: &mut Output) -> Result<Exit, Failure> {
+    if let (Some(key), Some(collection)) = (&args.erased, &args.collection) {
+        let row = args.row.row(key)?;
+        return erase::check(&args.db, collection, &row, &args.also, output);
+    }
     let db = store::for_reading(&args.db.db, output)?;
     let watch = Stopwatch::start();
     let report = every_page(&db, output)?;

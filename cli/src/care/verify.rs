@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use llmdb::{Db, SetBackup};
+use llmdb::{Db, SetBackup, TxnId};
 use serde_json::json;
 
 use crate::{
@@ -58,6 +58,17 @@ pub fn run(args: &VerifyArgs, output: &mut Output) -> Result<Exit, Failure> {
                 newest.commit.lsn
             ));
         }
+    }
+    let noted = Db::noted_erasures(&args.set)?;
+    let before = |txid: TxnId| backups.iter().filter(|backup| backup.commit.txid < txid).count();
+    if let Some(last) = noted.iter().map(|note| note.txid).max() {
+        result["erasures"] = json!({ "count": noted.len(), "backups_before": before(last) });
+        lines.push(format!(
+            "{} erasures are noted: {} of these backups were taken before the last of them, and hold in their files what \
+             it erased; restoring erases it again",
+            noted.len(),
+            before(last)
+        ));
     }
     output.result(&result, || lines.join("\n"))?;
     Ok(Exit::Done)

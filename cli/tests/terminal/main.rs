@@ -12,6 +12,7 @@ mod bench;
 mod care;
 mod chaos;
 mod doctor;
+mod erase;
 mod export;
 mod guide;
 mod import;
