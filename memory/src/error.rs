@@ -29,6 +29,17 @@ pub enum Error {
         /// Where to look.
         mend: String,
     },
+    /// There is no entity of this name in the graph. Nothing was written.
+    NoEntity(String),
+    /// A line of an import cannot be taken. Nothing was written.
+    Line {
+        /// Its number, from 1.
+        number: u64,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The stream of an import or an export failed. Nothing was written to the store.
+    Io(std::io::Error),
     /// A stored document is not what this room writes.
     Document {
         /// Collection and row.
@@ -59,7 +70,10 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Temporal(error) => error.kind(),
-            Self::Field { .. } | Self::NotFound { .. } => ErrorKind::Misuse,
+            Self::Field { .. } | Self::NotFound { .. } | Self::NoEntity(_) | Self::Line { .. } => {
+                ErrorKind::Misuse
+            }
+            Self::Io(_) => ErrorKind::Io,
             Self::Document { .. } => ErrorKind::Corruption,
         }
     }
@@ -68,7 +82,7 @@ impl Error {
     pub fn mend(&self) -> Option<&str> {
         match self {
             Self::Field { mend, .. } | Self::NotFound { mend, .. } => Some(mend),
-            Self::Temporal(_) | Self::Document { .. } => None,
+            _ => None,
         }
     }
 }
@@ -79,6 +93,9 @@ impl fmt::Display for Error {
             Self::Temporal(error) => error.fmt(f),
             Self::Field { field, what, mend } => write!(f, "{field}: {what}; {mend}"),
             Self::NotFound { what, mend } => write!(f, "{what}; {mend}"),
+            Self::NoEntity(name) => write!(f, "Entity with name {name} not found"),
+            Self::Line { number, what } => write!(f, "line {number}: {what}"),
+            Self::Io(error) => error.fmt(f),
             Self::Document { place, what } => write!(f, "damaged document at {place}: {what}"),
         }
     }
@@ -88,6 +105,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Temporal(error) => error.source(),
+            Self::Io(error) => Some(error),
             _ => None,
         }
     }
@@ -96,5 +114,11 @@ impl std::error::Error for Error {
 impl From<llmdb_temporal::Error> for Error {
     fn from(error: llmdb_temporal::Error) -> Self {
         Self::Temporal(error)
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
     }
 }

@@ -19,10 +19,12 @@
 
 mod error;
 pub mod facts;
+pub mod graph;
 pub mod when;
 
 pub use error::{Error, Result};
 pub use facts::Facts;
+pub use graph::Graph;
 
 use llmdb_temporal::Store;
 
@@ -46,5 +48,10 @@ impl<'e> Memory<'e> {
     /// Facts: something said of a subject, for a time, by somebody.
     pub const fn facts(&self) -> Facts<'e> {
         Facts::new(self.store)
+    }
+
+    /// Entities, what was observed of them, and relations between them.
+    pub const fn graph(&self) -> Graph<'e> {
+        Graph::new(self.store)
     }
 }
