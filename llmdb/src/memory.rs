@@ -1,4 +1,5 @@
-//! What agents remember: facts with their provenance, for a time, found again at any point of both times.
+//! What agents remember: facts with their provenance, for a time, found again at any point of both times; and a graph of
+//! entities with observations and relations.
 //!
 //! ```
 //! use llmdb::{Db, memory::facts::{NewFact, Recall}};
@@ -15,7 +16,7 @@
 //!
 //! Everything that is answered is plain data that serde prints.
 
-pub use llmdb_memory::{Error, Facts, Memory, Result, facts, when};
+pub use llmdb_memory::{Error, Facts, Graph, Memory, Result, facts, graph, when};
 
 use crate::Db;
 
