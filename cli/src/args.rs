@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{care, chaos, doctor, export, feed, import, measure, memory, restore, rows, text::Form, tour};
+#[cfg(feature = "server")]
+use crate::serve;
+use crate::{care, chaos, doctor, export, feed, graph, import, measure, memory, restore, rows, text::Form, tour};
 
 /// An embedded database in one file: named trees, transactions that survive crashes, snapshots that copy nothing.
 #[derive(Debug, Parser)]
@@ -80,6 +82,9 @@ pub enum Command {
     Verify(care::verify::VerifyArgs),
     Archive(care::archive::ArchiveArgs),
     Changes(feed::ChangesArgs),
+    Graph(graph::GraphArgs),
+    #[cfg(feature = "server")]
+    Mcp(serve::McpArgs),
     Bench(measure::BenchArgs),
     #[command(hide = true)]
     ChaosProcess(chaos::ProcessArgs),

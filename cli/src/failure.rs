@@ -75,6 +75,13 @@ impl Failure {
         Self { exit, code, message: format!("{}: {error}", path.display()), advice: None }
     }
 
+    /// The system refused something else.
+    #[cfg(feature = "server")]
+    pub fn io(what: impl fmt::Display, error: &io::Error) -> Self {
+        let (exit, code) = of_io(error.kind());
+        Self { exit, code, message: format!("{what}: {error}"), advice: None }
+    }
+
     /// Adds what to do next.
     pub fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());

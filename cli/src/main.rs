@@ -12,6 +12,7 @@ mod export;
 mod failure;
 mod feed;
 mod figures;
+mod graph;
 mod host;
 mod import;
 mod interrupt;
@@ -22,6 +23,8 @@ mod output;
 mod progress;
 mod restore;
 mod rows;
+#[cfg(feature = "server")]
+mod serve;
 mod store;
 mod table;
 mod text;
@@ -36,6 +39,11 @@ use output::Output;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // A server talks to its client over stdout itself.
+    #[cfg(feature = "server")]
+    if let Command::Mcp(args) = &cli.command {
+        return serve::run(args, cli.json).unwrap_or_else(|failure| failure.report(cli.json)).into();
+    }
     let mut output = Output::new(cli.json);
     let result = run(cli.command, &mut output).and_then(|exit| {
         output.finish()?;
@@ -77,6 +85,9 @@ fn run(command: Command, output: &mut Output) -> Result<Exit, Failure> {
         Command::Archive(args) => care::archive::run(&args, output),
         Command::Changes(args) => feed::run(&args, output),
         Command::Bench(args) => measure::run(&args, output),
+        Command::Graph(args) => graph::run(&args, output),
+        #[cfg(feature = "server")]
+        Command::Mcp(_) => Ok(Exit::Done),
         Command::ChaosProcess(args) => chaos::run_process(&args, output),
     }
 }

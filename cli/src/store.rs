@@ -33,22 +33,27 @@ pub fn for_writing(path: &Path, create: bool, output: &Output) -> Result<Db, Fai
 }
 
 fn open_for_writing(path: &Path, create: bool, output: &Output) -> Result<Db, Error> {
+    open_and_tell(path, create, |text| output.note(text))
+}
+
+/// Opens for a server, which makes a missing database and has no output of its own to tell things with.
+#[cfg(feature = "server")]
+pub fn for_serving(path: &Path, tell: impl Fn(&str)) -> Result<Db, Failure> {
+    Ok(open_and_tell(path, true, tell)?)
+}
+
+fn open_and_tell(path: &Path, create: bool, tell: impl Fn(&str)) -> Result<Db, Error> {
     let db = Db::open(path, with_archive(options().create(create)))?;
-    let recovery = db.recovery();
+    let (recovery, path) = (db.recovery(), path.display());
     if recovery.replayed_txns > 0 {
-        output.note(format_args!(
-            "{} was not closed; recovered {} transactions from {} bytes of log",
-            path.display(),
-            recovery.replayed_txns,
-            recovery.replayed_bytes
-        ));
+        let (txns, bytes) = (recovery.replayed_txns, recovery.replayed_bytes);
+        tell(&format!("{path} was not closed; recovered {txns} transactions from {bytes} bytes of log"));
     }
     for what in &recovery.mended {
-        output.note(format_args!("{}: {what}", path.display()));
+        tell(&format!("{path}: {what}"));
     }
     for what in &recovery.damaged_meta_pages {
-        output
-            .note(format_args!("{}: a meta page was damaged and has been replaced: {what}", path.display()));
+        tell(&format!("{path}: a meta page was damaged and has been replaced: {what}"));
     }
     Ok(db)
 }

@@ -17,6 +17,8 @@ mod export;
 mod guide;
 mod import;
 mod interrupted;
+#[cfg(feature = "server")]
+mod mcp;
 mod memory;
 mod restore;
 mod rows;

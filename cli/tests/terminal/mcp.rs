@@ -1,0 +1,10 @@
+//! `llmdb mcp`, seen by its clients.
+
+mod client;
+mod hostile;
+mod http;
+mod life;
+mod many;
+mod reference;
+
+pub(crate) use client::Client;
