@@ -6,7 +6,9 @@ use clap::{Args, Parser, Subcommand};
 
 #[cfg(feature = "server")]
 use crate::serve;
-use crate::{care, chaos, doctor, export, feed, graph, import, measure, memory, restore, rows, text::Form, tour};
+use crate::{
+    care, chaos, doctor, export, feed, graph, import, measure, memory, restore, rows, text::Form, tour,
+};
 
 /// An embedded database in one file: named trees, transactions that survive crashes, snapshots that copy nothing.
 #[derive(Debug, Parser)]

@@ -5,9 +5,10 @@ mod guard;
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
-use axum::{Router, extract::DefaultBodyLimit, middleware};
+use axum::{Router, middleware};
 use rmcp::{
     ServerHandler,
     transport::{
@@ -24,6 +25,8 @@ use crate::{Error, Result, handler::Handler, lines::LINE_LEN_MAX, memory::Memory
 const PATH: &str = "/mcp";
 /// Shortest token in bytes that keeps strangers out: 128 bits in hexadecimal are twice as long.
 const TOKEN_LEN_MIN: usize = 16;
+/// How long connections may take to end when the server does.
+const FINISH_WITHIN: Duration = Duration::from_secs(5);
 
 /// Where to listen, and for whom.
 #[derive(Clone, Debug)]
@@ -103,10 +106,17 @@ pub async fn serve_handlers<H: ServerHandler>(
     let address = listener.local_addr().map_err(failed())?;
     let router = router(new_handler, beside, listen, &ending);
     ready(address);
-    axum::serve(listener, router)
-        .with_graceful_shutdown(ending.cancelled_owned())
-        .await
-        .map_err(Error::io("serving HTTP"))
+    let served = axum::serve(listener, router).with_graceful_shutdown(ending.clone().cancelled_owned());
+    tokio::select! {
+        served = served.into_future() => served.map_err(Error::io("serving HTTP")),
+        // A client that has sent half of a request must not keep the process.
+        () = ended_long_ago(&ending) => Ok(()),
+    }
+}
+
+async fn ended_long_ago(ending: &CancellationToken) {
+    ending.cancelled().await;
+    tokio::time::sleep(FINISH_WITHIN).await;
 }
 
 /// Everything that is served. Whatever is added stands behind the same guards.
@@ -127,7 +137,6 @@ fn router<H: ServerHandler>(
     Router::new()
         .route_service(PATH, protocol)
         .merge(beside)
-        .layer(DefaultBodyLimit::max(LINE_LEN_MAX))
         .layer(middleware::from_fn_with_state(guard, guard::check))
 }
 

@@ -1,6 +1,7 @@
 //! `llmdb mcp`, seen by its clients.
 
 mod client;
+mod facts;
 mod hostile;
 mod http;
 mod life;

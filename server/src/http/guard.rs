@@ -1,9 +1,10 @@
 //! What stands in front of every route: who may ask, and how many at once.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
+    body::{Body, to_bytes},
     extract::{Request, State},
     http::{HeaderMap, Method, StatusCode, Uri, header},
     middleware::Next,
@@ -11,11 +12,17 @@ use axum::{
 };
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use super::{PATH, is_loopback};
+use crate::lines::LINE_LEN_MAX;
 
 /// Clients that are connected at the same time. Each holds some memory until it leaves or is silent for five minutes.
 const SESSIONS_MAX: usize = 256;
+/// Requests whose bodies are read at the same time: with the longest bodies, half a gigabyte. The others wait.
+const REQUESTS_MAX: usize = 32;
+/// How long a body may take to come.
+const BODY_WITHIN: Duration = Duration::from_secs(60);
 /// The header by which a client names its session.
 const SESSION: &str = "mcp-session-id";
 
@@ -24,12 +31,13 @@ pub(super) struct Guard {
     token: Option<String>,
     hosts: Vec<String>,
     sessions: Arc<LocalSessionManager>,
+    requests: Semaphore,
 }
 
 impl Guard {
     pub(super) fn new(token: Option<&str>, hosts: Vec<String>, sessions: Arc<LocalSessionManager>) -> Self {
         let hosts = hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect();
-        Self { token: token.map(Into::into), hosts, sessions }
+        Self { token: token.map(Into::into), hosts, sessions, requests: Semaphore::new(REQUESTS_MAX) }
     }
 
     /// The reason to refuse a request, if there is one.
@@ -72,7 +80,16 @@ pub(super) async fn check(State(guard): State<Arc<Guard>>, request: Request, nex
     if begins && guard.is_full().await {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many clients are connected; try again later");
     }
-    next.run(request).await
+    // Until the answer begins; a stream of events may go on for hours.
+    let Ok(_permit) = guard.requests.acquire().await else {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "the server is ending");
+    };
+    let (head, body) = request.into_parts();
+    match tokio::time::timeout(BODY_WITHIN, to_bytes(body, LINE_LEN_MAX)).await {
+        Ok(Ok(body)) => next.run(Request::from_parts(head, Body::from(body))).await,
+        Ok(Err(_)) => refuse(StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than 16 MiB, or broke off"),
+        Err(_) => refuse(StatusCode::REQUEST_TIMEOUT, "the body did not come within a minute"),
+    }
 }
 
 fn refuse(status: StatusCode, why: &'static str) -> Response {
