@@ -16,8 +16,11 @@ struct Readable {
     title: &'static str,
     description: &'static str,
     kind: &'static str,
-    read: fn(&Db) -> Result<String, llmdb::Error>,
+    read: Read,
 }
+
+/// How something is read.
+pub(crate) type Read = fn(&Db) -> Result<String, llmdb::Error>;
 
 static READABLE: &[Readable] = &[
     Readable {
@@ -66,7 +69,7 @@ pub(crate) fn resources() -> Vec<Resource> {
 }
 
 /// The kind of a resource, and how to read it; `None` if there is none of this name.
-pub(crate) fn resource(uri: &str) -> Option<(&'static str, fn(&Db) -> Result<String, llmdb::Error>)> {
+pub(crate) fn resource(uri: &str) -> Option<(&'static str, Read)> {
     READABLE.iter().find(|readable| readable.uri == uri).map(|readable| (readable.kind, readable.read))
 }
 

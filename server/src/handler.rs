@@ -36,8 +36,9 @@ pub(crate) struct Handler {
 
 impl Handler {
     pub(crate) fn new(memory: Memory, tools: Arc<[Listed]>) -> Self {
-        let watch = Arc::new(Watch::new(memory.clone()));
-        Self { memory, tools, turn: Arc::default(), watch }
+        let turn = Arc::default();
+        let watch = Arc::new(Watch::new(memory.clone(), Arc::clone(&turn)));
+        Self { memory, tools, turn, watch }
     }
 
     async fn run(

@@ -83,7 +83,7 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send + 'static> Lines<
     }
 
     /// The message of the line that was read, or why there is none.
-    fn take_message(&mut self) -> Option<Result<ClientJsonRpcMessage, ServerJsonRpcMessage>> {
+    fn take_message(&mut self) -> Option<Result<ClientJsonRpcMessage, Box<ServerJsonRpcMessage>>> {
         let line = self.line.trim_ascii();
         let message = (!line.is_empty()).then(|| parse(line));
         self.line.clear();
@@ -105,7 +105,7 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send + 'static> Lines<
             };
             match message {
                 None => {}
-                Some(Err(refusal)) => self.refusing = Some(Box::pin(write(Arc::clone(&self.to), refusal))),
+                Some(Err(refusal)) => self.refusing = Some(Box::pin(write(Arc::clone(&self.to), *refusal))),
                 Some(Ok(message)) => {
                     self.is_begun |= matches!(message, ClientJsonRpcMessage::Request(_));
                     if self.is_begun {
@@ -118,7 +118,7 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send + 'static> Lines<
 }
 
 /// The message of a line, or the answer that refuses it.
-pub(crate) fn parse(line: &[u8]) -> Result<ClientJsonRpcMessage, ServerJsonRpcMessage> {
+fn parse(line: &[u8]) -> Result<ClientJsonRpcMessage, Box<ServerJsonRpcMessage>> {
     serde_json::from_slice(line).map_err(|error| {
         let mut scan = IdScan::default();
         scan.feed(line);
@@ -128,13 +128,13 @@ pub(crate) fn parse(line: &[u8]) -> Result<ClientJsonRpcMessage, ServerJsonRpcMe
             true => "not a message of JSON-RPC 2.0".to_owned(),
             false => format!("not JSON: {error}"),
         };
-        ServerJsonRpcMessage::error(ErrorData::new(code, what, None), scan.id())
+        Box::new(ServerJsonRpcMessage::error(ErrorData::new(code, what, None), scan.id()))
     })
 }
 
-fn too_long(id: Option<RequestId>) -> ServerJsonRpcMessage {
+fn too_long(id: Option<RequestId>) -> Box<ServerJsonRpcMessage> {
     let what = format!("the message is longer than {LINE_LEN_MAX} bytes; send less at once");
-    ServerJsonRpcMessage::error(ErrorData::new(ErrorCode::INVALID_REQUEST, what, None), id)
+    Box::new(ServerJsonRpcMessage::error(ErrorData::new(ErrorCode::INVALID_REQUEST, what, None), id))
 }
 
 async fn write<W: AsyncWrite + Unpin>(to: Arc<Mutex<W>>, message: ServerJsonRpcMessage) -> io::Result<()> {

@@ -25,6 +25,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(crate) struct Watch {
     memory: Memory,
+    /// Held while a call of this client runs and until it is told of: what the call did is not told twice.
+    turn: Arc<tokio::sync::Mutex<()>>,
     /// The last transaction of which the client knows.
     seen: Mutex<Option<TxnId>>,
     subscriber: Mutex<Option<Subscriber>>,
@@ -43,8 +45,8 @@ impl Drop for Subscriber {
 }
 
 impl Watch {
-    pub(crate) fn new(memory: Memory) -> Self {
-        Self { memory, seen: Mutex::default(), subscriber: Mutex::default() }
+    pub(crate) fn new(memory: Memory, turn: Arc<tokio::sync::Mutex<()>>) -> Self {
+        Self { memory, turn, seen: Mutex::default(), subscriber: Mutex::default() }
     }
 
     pub(crate) async fn subscribe(self: &Arc<Self>, uri: &str, peer: Peer<RoleServer>) {
@@ -57,6 +59,7 @@ impl Watch {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
                 let Some(watch) = watch.upgrade() else { return };
+                let _turn = watch.turn.lock().await;
                 if watch.look(false).await && tell(&told).await.is_err() {
                     return;
                 }

@@ -216,7 +216,7 @@ fn a_call_that_changes_nothing_writes_nothing() {
     let before = engine.last_commit();
     graph.create_entities(&[entity("Ada", &["b"])]).unwrap();
     let nothing = NewObservations { entity_name: "Ada".into(), contents: vec!["a".into()] };
-    graph.add_observations(&[nothing.clone()]).unwrap();
+    graph.add_observations(&[nothing]).unwrap();
     let unknown = NewObservations { entity_name: "Bob".into(), contents: vec!["b".into()] };
     let new = NewObservations { entity_name: "Ada".into(), contents: vec!["c".into()] };
     let error = graph.add_observations(&[new, unknown]).unwrap_err();

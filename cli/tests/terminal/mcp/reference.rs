@@ -199,9 +199,8 @@ fn bare(schema: &Value) -> Value {
     match schema {
         Value::Object(members) => {
             let words = ["description", "$schema", "additionalProperties"];
-            let members = members
-                .iter()
-                .filter(|(name, value)| !(words.contains(&name.as_str()) && !value.is_object()));
+            let members =
+                members.iter().filter(|(name, value)| !words.contains(&name.as_str()) || value.is_object());
             members
                 .map(|(name, value)| (name.clone(), bare(value)))
                 .filter(|(_, value)| *value != json!([]))
