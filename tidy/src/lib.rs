@@ -56,7 +56,8 @@ pub fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_default()
 }
 
-/// Every file below `folder` whose name ends with `ending`, as paths from the root, without what builds leave.
+/// Every file below `folder` whose name ends with `ending`, as paths from the root, without what builds and other
+/// packages leave.
 pub fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     walk(&root(), Path::new(folder), ending, &mut found);
@@ -69,7 +70,7 @@ fn walk(root: &Path, folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = if folder == Path::new(".") { PathBuf::from(&name) } else { folder.join(&name) };
-        if name == "target" || name.starts_with('.') {
+        if name == "target" || name == "node_modules" || name.starts_with('.') {
             continue;
         }
         match entry.file_type() {
