@@ -58,4 +58,16 @@ impl Inside<'_, '_> {
             Err(error) => Err(error),
         }
     }
+
+    /// Has a collection guarded from here on, see [`WriteTxn::set_guarded`]; `false` if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Engine`], [`Error::Corruption`].
+    pub fn set_guarded(&mut self, collection: &str) -> Result<bool> {
+        match self.write.set_guarded(collection, true) {
+            Ok(()) => Ok(true),
+            Err(Error::NoCollection(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
 }

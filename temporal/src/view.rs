@@ -262,6 +262,12 @@ impl<'s> Collection<'s> {
         Ok(Scan::new(self, trees, &sources, rows, (valid, system)))
     }
 
+    /// Records of the present and the future: about as many as rows, and more if rows have several periods ahead. Cost:
+    /// none.
+    pub fn record_count(&self) -> u64 {
+        self.now.len()
+    }
+
     /// Number of epochs that the collection has, see `docs/format/time.md`; 0 for a plain collection.
     ///
     /// # Errors
