@@ -14,7 +14,7 @@ use crate::{
 /// Dropping it closes it as [`Db::close`] does, but has nobody to tell of a failure; what was acknowledged is
 /// safe either way.
 #[derive(Debug)]
-pub struct Db(pub(crate) Engine);
+pub struct Db(pub(crate) Engine, #[cfg(feature = "catalog")] pub(crate) llmdb_catalog::Keeper);
 
 impl Db {
     /// Opens the database at `path`, makes it if it is missing and [`Options::create`] allows it, and recovers
@@ -52,7 +52,7 @@ impl Db {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self> {
-        Ok(Self(Engine::open(path, options.0)?))
+        Ok(Self::of(Engine::open(path, options.0)?))
     }
 
     /// A database in memory, for tests and caches: nothing is written anywhere, and nothing survives.
@@ -67,7 +67,7 @@ impl Db {
     /// # Ok::<(), llmdb::Error>(())
     /// ```
     pub fn in_memory() -> Result<Self> {
-        Ok(Self(Engine::in_memory()?))
+        Ok(Self::of(Engine::in_memory()?))
     }
 
     /// Begins the one write transaction, waiting while another is open. A thread that holds one and begins
@@ -252,6 +252,14 @@ impl Db {
     /// [`crate::ErrorKind::Io`], [`crate::ErrorKind::NoSpace`]: the folder cannot be written.
     pub fn probe_disk(path: impl AsRef<Path>, write_count: u64) -> Result<DiskReport> {
         Ok(Engine::probe_disk(path, write_count)?)
+    }
+
+    fn of(engine: Engine) -> Self {
+        Self(
+            engine,
+            #[cfg(feature = "catalog")]
+            llmdb_catalog::Keeper::new(),
+        )
     }
 
     pub(crate) fn engine(&self) -> &Engine {

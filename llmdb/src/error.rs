@@ -29,6 +29,8 @@ enum Inner {
     Temporal(llmdb_temporal::Error),
     #[cfg(feature = "memory")]
     Memory(llmdb_memory::Error),
+    #[cfg(feature = "catalog")]
+    Catalog(llmdb_catalog::Error),
 }
 
 impl Inner {
@@ -39,6 +41,12 @@ impl Inner {
             Self::Temporal(error) => error.kind(),
             #[cfg(feature = "memory")]
             Self::Memory(error) => error.kind(),
+            #[cfg(feature = "catalog")]
+            Self::Catalog(error) => match error.complaint() {
+                Some(llmdb_catalog::Complaint::Corruption) => engine::ErrorKind::Corruption,
+                Some(llmdb_catalog::Complaint::Refused) => engine::ErrorKind::Refused,
+                _ => engine::ErrorKind::Misuse,
+            },
         }
     }
 
@@ -49,6 +57,8 @@ impl Inner {
             Self::Temporal(error) => error,
             #[cfg(feature = "memory")]
             Self::Memory(error) => error,
+            #[cfg(feature = "catalog")]
+            Self::Catalog(error) => error,
         }
     }
 }
@@ -227,6 +237,17 @@ impl From<llmdb_memory::Error> for Error {
         match error {
             llmdb_memory::Error::Temporal(error) => error.into(),
             other => Self(Box::new(Inner::Memory(other))),
+        }
+    }
+}
+
+#[cfg(feature = "catalog")]
+#[doc(hidden)]
+impl From<llmdb_catalog::Error> for Error {
+    fn from(error: llmdb_catalog::Error) -> Self {
+        match error {
+            llmdb_catalog::Error::Temporal(error) => error.into(),
+            other => Self(Box::new(Inner::Catalog(other))),
         }
     }
 }

@@ -49,6 +49,8 @@
 #![forbid(unsafe_code)]
 
 mod backup;
+#[cfg(feature = "catalog")]
+pub mod catalog;
 mod db;
 mod error;
 mod feed;
@@ -90,3 +92,7 @@ struct Readme;
 #[cfg(all(doctest, feature = "temporal"))]
 #[doc = include_str!("../../docs/guide/time.md")]
 struct TimeGuide;
+
+#[cfg(all(doctest, feature = "catalog"))]
+#[doc = include_str!("../../docs/guide/schema.md")]
+struct SchemaGuide;

@@ -34,9 +34,13 @@ pub use llmdb_temporal::{
 use crate::{Db, RestoreReport, RestoreSource, RestoreTo};
 
 impl Db {
-    /// The facts of the database, beside its trees.
+    /// The facts of the database, beside its trees. What is written has to fit the schemas of the catalog, if this program was built
+    /// with it (the feature `catalog`).
     pub fn facts(&self) -> Store<'_> {
-        Store::new(&self.0)
+        let store = Store::new(&self.0);
+        #[cfg(feature = "catalog")]
+        let store = store.guarded(&self.1);
+        store
     }
 }
 

@@ -1,0 +1,145 @@
+//! Schemas, migrations, policies of retention, and code, kept as facts in the database.
+//!
+//! `docs/guide/schema.md` shows how to work with them. In short: a schema that is bound to a collection holds for every write
+//! from then on, by whichever program; a migration moves a collection from one version to the next while readers of both
+//! go on.
+//!
+//! ```
+//! use llmdb::{Db, temporal::{History, Valid, Value}};
+//!
+//! let db = Db::in_memory()?;
+//! let mut txn = db.facts().begin_write()?;
+//! txn.create("people", History::default())?;
+//! txn.commit()?;
+//!
+//! db.catalog().put_schema("person", None, r#"{"type":"object","required":["name"]}"#)?;
+//! db.catalog().bind("people", "person", None)?;
+//!
+//! let mut txn = db.facts().begin_write()?;
+//! let refused = txn.collection("people")?.put("ada", Valid::Now, Value::json("{}")).unwrap_err();
+//! assert!(refused.to_string().contains("'name'"), "{refused}");
+//! # Ok::<(), llmdb::Error>(())
+//! ```
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+pub use llmdb_catalog::{
+    Binding, Bound, Catalog, Chunk, Cursor, DEPTH_MAX, DOCUMENT_LEN_MAX, Definition, Document, Documents,
+    Error, Failure, Fields, Form, Keep, META, MetaPath, Migration, Move, NAME_LEN_MAX, Plan, Policy,
+    Predicate, Progress, Reader, Result, Rewrite, Rewriting, SCHEMA_LEN_MAX, Sample, Schema, SchemaInfo,
+    State, Stored, Unfit, Violation,
+};
+use llmdb_temporal::Store;
+
+use crate::Db;
+
+impl Db {
+    /// The catalog of the database: schemas, migrations, policies.
+    pub fn catalog(&self) -> Catalog<'_> {
+        Catalog::new(Store::new(&self.0), &self.1)
+    }
+
+    /// Begins a migration, or lets one go on that stopped, and makes its steps in a thread of its own, `llmdb-migrate`, while
+    /// this and other programs read and write.
+    ///
+    /// # Errors
+    /// As [`Catalog::begin`]; [`crate::ErrorKind::Io`]: the system gave no thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use llmdb::{Db, catalog::{Chunk, Definition, State}, temporal::{History, Valid, Value}};
+    ///
+    /// let db = Arc::new(Db::in_memory()?);
+    /// let mut txn = db.facts().begin_write()?;
+    /// txn.create("people", History::default())?;
+    /// txn.collection("people")?.put("ada", Valid::Now, Value::json(r#"{"name":"Ada"}"#))?;
+    /// txn.commit()?;
+    ///
+    /// let definition = br#"{"collection":"people","up":{"patch":[{"op":"move","from":"/name","path":"/called"}]}}"#;
+    /// db.catalog().propose("rename", &Definition::parse(definition)?)?;
+    /// let running = db.migrate("rename", Chunk::default())?;
+    /// println!("{:.0} %", 100.0 * running.progress().fraction);
+    /// assert_eq!(running.join()?.stored.state, State::Done);
+    /// # Ok::<(), llmdb::Error>(())
+    /// ```
+    pub fn migrate(self: &Arc<Self>, id: &str, chunk: Chunk) -> crate::Result<Running> {
+        let shared =
+            Arc::new(Shared { stop: AtomicBool::new(false), seen: Mutex::new(self.catalog().begin(id)?) });
+        let (db, id, told) = (Arc::clone(self), id.to_owned(), Arc::clone(&shared));
+        let steps = move || {
+            db.catalog().run(&id, chunk, &mut |migration| {
+                *told.seen.lock().unwrap_or_else(PoisonError::into_inner) = migration.clone();
+                !told.stop.load(Ordering::Relaxed)
+            })
+        };
+        let thread = thread::Builder::new().name("llmdb-migrate".into()).spawn(steps);
+        let thread = thread.map_err(llmdb_engine::Error::Source)?;
+        Ok(Running { shared, thread: Some(thread) })
+    }
+}
+
+/// A migration whose steps are made by a thread, see [`Db::migrate`]. Dropping it stops the thread after the step that it makes,
+/// and waits for it; the migration stays running, and goes on when somebody begins it again.
+pub struct Running {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<Result<Migration>>>,
+}
+
+struct Shared {
+    stop: AtomicBool,
+    seen: Mutex<Migration>,
+}
+
+impl Running {
+    /// How far it is.
+    pub fn progress(&self) -> Migration {
+        self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the thread has ended.
+    pub fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Asks the thread to stop after the step that it makes. To stop a migration for everybody, use [`Catalog::pause`].
+    pub fn stop(&self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until the thread ends: the migration is done, has failed, or was stopped.
+    ///
+    /// # Errors
+    /// As [`Catalog::step`].
+    pub fn join(mut self) -> crate::Result<Migration> {
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(ended)) => Ok(ended?),
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Ok(self.progress()),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+        if let Some(thread) = self.thread.take() {
+            // Whoever wanted to know how it ended has called `join`.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("progress", &self.progress()).finish_non_exhaustive()
+    }
+}
