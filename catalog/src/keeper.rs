@@ -141,6 +141,9 @@ impl Keeper {
                 let stored: Stored = parse(value.payload).map_err(refuse)?;
                 stored.definition.check().map_err(refuse)
             }
+            MetaPath::Retention { collection } if collection == META => {
+                Err(refuse("the catalog keeps its history: it tells which version old documents have".into()))
+            }
             MetaPath::Retention { .. } => {
                 let policy: Policy = parse(value.payload).map_err(refuse)?;
                 policy.check().map_err(refuse)

@@ -212,7 +212,10 @@ impl<'v> Reader<'v> {
         commit: Timestamp,
     ) -> Result<Option<(Vec<u8>, Timestamp)>> {
         let earlier = AsOf::Time(Timestamp::new(commit.get().saturating_sub(1)));
-        let fact = self.collection.get(row, At::valid(valid).as_of(earlier))?;
+        let fact = match self.collection.get(row, At::valid(valid).as_of(earlier)) {
+            Err(llmdb_temporal::Error::NotKept { .. }) => None,
+            fact => fact?,
+        };
         Ok(fact.map(|fact| (fact.value.payload.to_vec(), fact.learned)))
     }
 

@@ -1,6 +1,6 @@
-//! How long history is kept: policies as documents.
+//! How long history is kept: policies as documents, and what applies them.
 
-use llmdb_temporal::{Valid, View};
+use llmdb_temporal::{History, PurgeProgress, Purged, Retention, Valid, View};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -34,6 +34,19 @@ pub enum Keep {
     Seconds(u64),
 }
 
+impl Keep {
+    /// For the store of facts; `None` if nothing is ever purged.
+    fn to_retention(self) -> Option<Retention> {
+        let span = |seconds: u64| Some(Retention::Span { us: seconds.saturating_mul(1_000_000) });
+        match self {
+            Self::All => None,
+            Self::Versions(count) => Some(Retention::Versions(count)),
+            Self::Days(days) => span(u64::from(days) * 86_400),
+            Self::Seconds(seconds) => span(seconds),
+        }
+    }
+}
+
 /// Longest span that is kept, other than everything: a thousand years.
 const DAYS_MAX: u32 = 365_250;
 
@@ -60,11 +73,42 @@ impl Catalog<'_> {
     pub fn set_retention(&self, collection: &str, policy: &Policy) -> Result<()> {
         policy.check().map_err(Error::Definition)?;
         let mut txn = self.store().begin_write()?;
-        self.store().view_before(&txn)?.collection(collection)?;
+        let before = self.store().view_before(&txn)?;
+        if before.collection(collection)?.history_kind() == History::Plain && policy.keep != Keep::All {
+            return Err(Error::Definition(format!(
+                "the collection {collection:?} is plain: it has no history"
+            )));
+        }
         self.ensure_meta(&mut txn)?;
         self.put(&mut txn, &MetaPath::Retention { collection: collection.into() }, policy)?;
         txn.commit()?;
         Ok(())
+    }
+
+    /// Applies every policy, one collection after the other: purges what it need not keep, in steps. What an earlier call began, in
+    /// whichever process, goes on. `progress` is told the collection and how far it is after each step, and stops it by answering
+    /// `false`.
+    ///
+    /// Cost: as [`llmdb_temporal::Store::purge`].
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Temporal`]: what was removed is removed, call it again.
+    pub fn apply_retention(
+        &self,
+        progress: &mut dyn FnMut(&str, &PurgeProgress) -> bool,
+    ) -> Result<Vec<(String, Purged)>> {
+        let policies = self.retentions(&self.store().view()?)?;
+        let mut applied = Vec::new();
+        for (collection, policy) in policies {
+            let Some(keep) = policy.keep.to_retention() else { continue };
+            let purged = self.store().purge(&collection, keep, &mut |done| progress(&collection, done))?;
+            let is_done = purged.is_done;
+            applied.push((collection, purged));
+            if !is_done {
+                break;
+            }
+        }
+        Ok(applied)
     }
 
     /// Takes the policy from a collection: everything is kept from here on. Answers whether it had one.

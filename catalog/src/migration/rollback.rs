@@ -121,25 +121,33 @@ struct Back {
 /// Periods of a row, and what is to be believed of each; or why nothing can be.
 type Pieces = std::result::Result<Vec<(Period, String)>, String>;
 
+/// A period, and the text that was believed of it.
+fn piece(known: &Version<'_>) -> (Period, String) {
+    (known.valid, String::from_utf8_lossy(known.value.payload).into_owned())
+}
+
 impl Back {
     fn pieces(&self, collection: &Collection<'_>, row: &RowKey, version: &Version<'_>) -> Result<Pieces> {
         let written = version.system.from;
         if written < self.began || written >= self.rolled {
             return Ok(Ok(Vec::new()));
         }
-        if self.own.contains(&written) {
+        let is_own = self.own.contains(&written);
+        if is_own {
             let earlier = Timestamp::new(written.get().saturating_sub(1));
-            let known = collection.believed(row, version.valid, AsOf::Time(earlier))?;
-            let pieces = known
-                .iter()
-                .map(|known| (known.valid, String::from_utf8_lossy(known.value.payload).into_owned()));
-            return Ok(Ok(pieces.collect()));
+            match collection.believed(row, version.valid, AsOf::Time(earlier)) {
+                Ok(known) => return Ok(Ok(known.iter().map(piece).collect())),
+                // Purged: only `down` knows what it was.
+                Err(llmdb_temporal::Error::NotKept { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        if !self.moves {
+        if !self.moves && !is_own {
             return Ok(Ok(Vec::new()));
         }
         // Of others, in the new form. Written again even if it stays as it is: its commit tells its version.
         let text = match &self.down {
+            None if is_own => Err("what it was is not kept any more, and the migration has no `down`".into()),
             None => String::from_utf8(version.value.payload.to_vec()).map_err(|error| error.to_string()),
             Some(down) => json::read(version.value.payload)
                 .and_then(|document| down.rewrite(document))
@@ -151,7 +159,7 @@ impl Back {
 
     fn explain(&self, what: &str) -> String {
         match self.down {
-            Some(_) => format!("it was written in the new form meanwhile, and `down` makes of it: {what}"),
+            Some(_) => format!("what it was is not known, and `down` makes of it: {what}"),
             None => format!(
                 "it was written in the new form meanwhile, and the migration has no `down`: {what}; write it in the old form, then go on"
             ),

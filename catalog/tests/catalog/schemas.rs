@@ -184,6 +184,41 @@ fn the_catalog_is_in_both_times() {
 }
 
 #[test]
+fn policies_are_applied_and_old_forms_are_gone_with_the_history() {
+    let desk = Desk::with_people();
+    let catalog = desk.catalog();
+    for cm in 0..50 {
+        desk.write("ada", &format!(r#"{{"cm":{cm}}}"#)).unwrap();
+    }
+    let versions = |name: &str, row: llmdb_temporal::RowKey| {
+        let view = catalog.store().view().unwrap();
+        let versions = view.collection(name).unwrap().history(row).unwrap().len();
+        versions
+    };
+    assert_eq!(catalog.apply_retention(&mut |_, _| true).unwrap(), []);
+    let all = versions(PEOPLE, "ada".into());
+    catalog.set_retention(PEOPLE, &Policy { keep: Keep::Versions(2), note: None }).unwrap();
+    let applied = catalog.apply_retention(&mut |_, _| true).unwrap();
+    assert!(applied.len() == 1 && applied[0].1.is_done, "{applied:?}");
+    assert!(versions(PEOPLE, "ada".into()) < all);
+    assert_eq!(desk.read("ada").unwrap(), r#"{"cm":49}"#);
+    assert!(catalog.set_retention(META, &Policy { keep: Keep::Versions(1), note: None }).is_err());
+
+    // Rewritten, and the old form purged: then only `down` leads back.
+    catalog.propose("m", &super::definition(super::UP_AND_DOWN)).unwrap();
+    catalog.run("m", llmdb_catalog::Chunk::default(), &mut |_| true).unwrap();
+    catalog.set_retention(PEOPLE, &Policy { keep: Keep::Versions(1), note: None }).unwrap();
+    catalog.apply_retention(&mut |_, _| true).unwrap();
+    let view = catalog.store().view().unwrap();
+    let old = catalog.reader(&view, PEOPLE, Some(1)).unwrap();
+    assert_eq!(old.get("ada", At::NOW).unwrap().unwrap().text, r#"{"cm":49}"#);
+    catalog.roll_back("m").unwrap();
+    let back = catalog.run("m", llmdb_catalog::Chunk::default(), &mut |_| true).unwrap();
+    assert_eq!(back.stored.state, llmdb_catalog::State::RolledBack);
+    assert_eq!(desk.read("ada").unwrap(), r#"{"cm":49}"#);
+}
+
+#[test]
 fn an_undo_may_not_bring_back_what_does_not_fit() {
     let desk = Desk::with_people();
     let catalog = desk.catalog();
