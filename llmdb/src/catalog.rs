@@ -24,10 +24,11 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 pub use llmdb_catalog::{
@@ -84,6 +85,84 @@ impl Db {
         let thread = thread::Builder::new().name("llmdb-migrate".into()).spawn(steps);
         let thread = thread.map_err(llmdb_engine::Error::Source)?;
         Ok(Running { shared, thread: Some(thread) })
+    }
+}
+
+impl Db {
+    /// Applies the policies of retention now, and then each time when `every` has passed, in a thread of its own,
+    /// `llmdb-retention`, until what is returned is dropped. Several processes may do so: each goes on where another left off.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Io`]: the system gave no thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::{sync::Arc, time::Duration};
+    ///
+    /// let db = Arc::new(llmdb::Db::in_memory()?);
+    /// let keeping = db.keep_retention(Duration::from_secs(3_600))?;
+    /// assert!(keeping.last_error().is_none());
+    /// # Ok::<(), llmdb::Error>(())
+    /// ```
+    pub fn keep_retention(self: &Arc<Self>, every: Duration) -> crate::Result<Keeping> {
+        let shared = Arc::new(Rounds::default());
+        let (db, told) = (Arc::clone(self), Arc::clone(&shared));
+        let rounds = move || {
+            while !told.is_stopped() {
+                let applied = db.catalog().apply_retention(&mut |_, _| !told.is_stopped());
+                *told.error.lock().unwrap_or_else(PoisonError::into_inner) =
+                    applied.err().map(|error| error.to_string());
+                told.wait(every);
+            }
+        };
+        let thread = thread::Builder::new().name("llmdb-retention".into()).spawn(rounds);
+        let thread = thread.map_err(llmdb_engine::Error::Source)?;
+        Ok(Keeping { shared, thread: Some(thread) })
+    }
+}
+
+/// A thread that applies policies of retention, see [`Db::keep_retention`]. Dropping it stops the thread after the step that it
+/// makes, and waits for it.
+#[derive(Debug)]
+pub struct Keeping {
+    shared: Arc<Rounds>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Rounds {
+    stop: Mutex<bool>,
+    stopped: Condvar,
+    error: Mutex<Option<String>>,
+}
+
+impl Rounds {
+    fn is_stopped(&self) -> bool {
+        *self.stop.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Until so much time has passed, or somebody asks to stop.
+    fn wait(&self, at_most: Duration) {
+        let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.stopped.wait_timeout_while(stop, at_most, |stop| !*stop));
+    }
+}
+
+impl Keeping {
+    /// Why the last round failed; `None` if it did not. The next round tries again.
+    pub fn last_error(&self) -> Option<String> {
+        self.shared.error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        *self.shared.stop.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.shared.stopped.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been told on stderr; here nothing depends on it.
+            let _ = thread.join();
+        }
     }
 }
 
