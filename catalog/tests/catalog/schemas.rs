@@ -192,8 +192,7 @@ fn policies_are_applied_and_old_forms_are_gone_with_the_history() {
     }
     let versions = |name: &str, row: llmdb_temporal::RowKey| {
         let view = catalog.store().view().unwrap();
-        let versions = view.collection(name).unwrap().history(row).unwrap().len();
-        versions
+        view.collection(name).unwrap().history(row).unwrap().len()
     };
     assert_eq!(catalog.apply_retention(&mut |_, _| true).unwrap(), []);
     let all = versions(PEOPLE, "ada".into());
