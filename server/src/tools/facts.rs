@@ -1,15 +1,17 @@
 //! The tools for facts: something said of a subject, for a time, by somebody; known since a moment, and never lost.
 
+use std::collections::BTreeSet;
+
 use llmdb::{
     memory::{
         Facts,
         facts::{
-            By, Correction, DiffQuery, Document, FactKey, Forget, HistoryQuery, NewFact, NewKey, Point,
-            Recall, What,
+            By, Correction, DiffQuery, Document, FACTS, FactKey, Forget, HistoryQuery, NewFact, NewKey,
+            Point, Recall, TAGS, What, limits::RESULTS_MAX,
         },
         when,
     },
-    temporal::{AsOf, Timestamp, TxnId},
+    temporal::{AsOf, Element, Key, RowKey, Timestamp, TxnId},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -151,6 +153,24 @@ pub(super) static TOOLS: &[Tool] = &[
             )
         },
         run: forget,
+    },
+    Tool {
+        name: "erase",
+        title: "Erase",
+        description: "Destroys facts with their whole history, in both times, in the file and its log. Nobody can ask for them any more, nor \
+            undo it; only a note without content stays, that something was erased. Use it only when somebody wants something not to be \
+            kept: a secret, a personal detail. What is merely no longer true is for forget, what was wrong for correct. Backups made \
+            before still hold it. Example: {\"keys\": [\"alice/password\"]}. It reads the whole file and may take a while.",
+        effect: Effect::Removes,
+        input: || closed(json!({ "keys": list_of(key()) }), &["keys"]),
+        output: || {
+            let erased = shape(
+                json!({ "key": key(), "erasure": { "type": "integer" }, "at": { "type": "string" }, "complete": flag() }),
+                &["key", "erasure", "at", "complete"],
+            );
+            shape(json!({ "erased": list_of(erased) }), &["erased"])
+        },
+        run: erase,
     },
     Tool {
         name: "diff",
@@ -570,4 +590,51 @@ fn undo(mut call: Call<'_>) -> Result<Answer, String> {
     let given: Arguments = arguments(&mut call)?;
     let by = By { agent: call.agent(given.agent), reason: given.reason };
     Answer::data(&call.facts().undo(TxnId::new(given.txid), &by).map_err(said)?)
+}
+
+fn erase(mut call: Call<'_>) -> Result<Answer, String> {
+    #[derive(Deserialize)]
+    struct Arguments {
+        keys: Vec<String>,
+    }
+    let given: Arguments = arguments(&mut call)?;
+    if given.keys.is_empty() {
+        return Err("keys: there are none; give at least one".into());
+    }
+    let keys = keys(&given.keys)?;
+    // Looked at before anything is destroyed.
+    let tags = keys.iter().map(|key| tags_ever(&call, key)).collect::<Result<Vec<_>, _>>()?;
+    let store = call.db.facts();
+    let mut erased = Vec::new();
+    for (key, tags) in keys.iter().zip(tags) {
+        // Which fact ever had a tag stands beside the facts. The fact comes last: with it goes what would be looked at again.
+        for tag in tags {
+            let elements = [tag.as_str(), key.subject(), key.name()].map(Element::from);
+            store.erase(TAGS, RowKey::new(0, Key::of(elements)), &mut |_, _| true).map_err(refused)?;
+        }
+        let done = store.erase(FACTS, key.row(), &mut |_, _| true).map_err(refused)?;
+        let at = when::show(done.erasure.timestamp);
+        erased.push(json!({
+            "key": key, "erasure": done.erasure.number, "at": at, "complete": done.scrub.is_complete(),
+        }));
+    }
+    Answer::data(&json!({ "erased": erased }))
+}
+
+fn refused(error: llmdb::temporal::Error) -> String {
+    said(error.into())
+}
+
+/// Every tag that a fact ever had.
+fn tags_ever(call: &Call<'_>, key: &FactKey) -> Result<BTreeSet<String>, String> {
+    let mut tags = BTreeSet::new();
+    let mut query = HistoryQuery { results_max: RESULTS_MAX, cursor: None };
+    loop {
+        let history = call.facts().history(key, &query).map_err(said)?;
+        tags.extend(history.versions.into_iter().flat_map(|version| version.document.tags));
+        match history.cursor {
+            None => return Ok(tags),
+            cursor => query.cursor = cursor,
+        }
+    }
 }

@@ -56,6 +56,30 @@ fn facts_are_remembered_recalled_corrected_and_taken_back() {
 }
 
 #[test]
+fn what_is_erased_is_nowhere_any_more() {
+    let desk = Desk::new();
+    let mut client = Client::ours(&desk, "a.llmdb");
+    for text in ["the password is swordfish77", "the password is swordfish78"] {
+        let fact = json!({ "key": "alice/password", "text": text, "tags": ["secret99"] });
+        client.ok("remember", &json!({ "facts": [fact] }));
+    }
+    client.ok("remember", &told("alice/employer", "Acme Corp", "2024-03-01"));
+    let error = client.error("erase", &json!({ "keys": ["alice/password", "no/such"] }));
+    assert!(error.contains("no/such"), "{error}");
+    assert_eq!(texts(&client.ok("recall", &json!({ "subject": "alice" }))).len(), 2, "nothing was erased");
+
+    let erased = client.ok("erase", &json!({ "keys": ["alice/password"] }));
+    assert_eq!(erased["erased"][0]["complete"], true, "{erased}");
+    assert_eq!(texts(&client.ok("recall", &json!({ "subject": "alice" }))), ["Acme Corp"]);
+    client.error("history", &json!({ "key": "alice/password" }));
+    client.end();
+    let file = std::fs::read(desk.path("a.llmdb")).unwrap();
+    for word in ["swordfish7", "password", "secret99"] {
+        assert!(!file.windows(word.len()).any(|window| window == word.as_bytes()), "{word} is still there");
+    }
+}
+
+#[test]
 fn long_answers_come_in_parts() {
     let desk = Desk::new();
     let mut client = Client::ours(&desk, "a.llmdb");
