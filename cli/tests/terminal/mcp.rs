@@ -7,5 +7,6 @@ mod http;
 mod life;
 mod many;
 mod reference;
+mod schemas;
 
 pub(crate) use client::Client;

@@ -16,7 +16,7 @@ use llmdb::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Effect, Tool, arguments, list_of, said, shape, text};
+use super::{Answer, Call, Effect, Tool, arguments, closed, list_of, said, shape, text};
 
 pub(super) static TOOLS: &[Tool] = &[
     Tool {
@@ -224,13 +224,6 @@ pub(super) static TOOLS: &[Tool] = &[
         run: undo,
     },
 ];
-
-/// A schema that refuses what it does not know: a misspelt argument would be passed over otherwise.
-fn closed(properties: Value, required: &[&str]) -> Value {
-    let mut schema = shape(properties, required);
-    schema["additionalProperties"] = false.into();
-    schema
-}
 
 fn new_fact() -> Value {
     let subject = text("Where to file a fact that has no key of its own");
