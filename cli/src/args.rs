@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand};
 #[cfg(feature = "server")]
 use crate::serve;
 use crate::{
-    care, chaos, doctor, export, feed, graph, import, measure, memory, restore, rows, text::Form, tour,
+    care, catalog, chaos, doctor, export, feed, graph, import, measure, memory, restore, rows, text::Form,
+    tour,
 };
 
 /// An embedded database in one file: named trees, transactions that survive crashes, snapshots that copy nothing.
@@ -40,7 +41,7 @@ A memory, in two times:
 Exit codes:
     0  done
     1  the key or the tree is not there
-    2  the command line, or what it asks for, makes no sense
+    2  the command line, or what it asks for, makes no sense; a schema refuses a document
     3  damage: in the database, or in a backup
     4  the system refused: permissions, I/O
     5  no space left
@@ -87,6 +88,9 @@ pub enum Command {
     Graph(graph::GraphArgs),
     #[cfg(feature = "server")]
     Mcp(serve::McpArgs),
+    Schema(catalog::schema::SchemaArgs),
+    Migrate(catalog::migrate::MigrateArgs),
+    Retention(catalog::retention::RetentionArgs),
     Bench(measure::BenchArgs),
     #[command(hide = true)]
     ChaosProcess(chaos::ProcessArgs),

@@ -6,6 +6,7 @@
 
 mod args;
 mod care;
+mod catalog;
 mod chaos;
 mod doctor;
 mod export;
@@ -84,6 +85,9 @@ fn run(command: Command, output: &mut Output) -> Result<Exit, Failure> {
         Command::Verify(args) => care::verify::run(&args, output),
         Command::Archive(args) => care::archive::run(&args, output),
         Command::Changes(args) => feed::run(&args, output),
+        Command::Schema(args) => catalog::schema::run(&args, output),
+        Command::Migrate(args) => catalog::migrate::run(&args, output),
+        Command::Retention(args) => catalog::retention::run(&args, output),
         Command::Bench(args) => measure::run(&args, output),
         Command::Graph(args) => graph::run(&args, output),
         #[cfg(feature = "server")]

@@ -6,6 +6,7 @@ use crate::output::Output;
 
 const BYTES: &str = "{msg} [{bar:32}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
 const KEYS: &str = "{msg} [{bar:32}] {pos} of {len} keys, {eta} left";
+const ROWS: &str = "{msg} [{bar:32}] {pos} of {len} rows, {eta} left";
 const PAGES: &str = "{msg} [{bar:32}] {pos} of {len} pages, {eta} left";
 
 /// A bar over `total` bytes.
@@ -16,6 +17,11 @@ pub fn bytes(total: u64, what: &str, output: &Output) -> ProgressBar {
 /// A bar over `total` keys.
 pub fn keys(total: u64, what: &str, output: &Output) -> ProgressBar {
     bar(total, what, KEYS, output)
+}
+
+/// A bar over `total` rows.
+pub fn rows(total: u64, what: &str, output: &Output) -> ProgressBar {
+    bar(total, what, ROWS, output)
 }
 
 /// A bar over `total` pages.

@@ -10,6 +10,7 @@ mod backups;
 mod bad_days;
 mod bench;
 mod care;
+mod catalog;
 mod chaos;
 mod doctor;
 mod erase;
