@@ -27,11 +27,13 @@ impl RowKey {
         Self { partition, key: key.into() }
     }
 
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// The row as bytes that sort as rows do; no row is the beginning of another one.
+    pub fn encode(&self) -> Vec<u8> {
         [&self.partition.to_be_bytes()[..], self.key.as_bytes()].concat()
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+    /// Reads what [`RowKey::encode`] wrote; `None` for other bytes.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (partition, key) = bytes.split_first_chunk()?;
         Some(Self { partition: u32::from_be_bytes(*partition), key: Key::from_encoded(key).ok()? })
     }
@@ -85,6 +87,11 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// The range as encoded rows: the first, and the first bytes behind it, if it has an end.
+    pub fn bounds(&self) -> (&[u8], Option<&[u8]>) {
+        (&self.from, self.to.as_deref())
+    }
+
     /// Every row of the collection.
     pub const fn all() -> Self {
         Self { from: Vec::new(), to: None }
