@@ -32,7 +32,7 @@ pub const ROOMS: &[Room] = &[
     },
     Room { folder: "temporal", may_name: &["llmdb-base", "llmdb-engine"], forbids_unsafe: true },
     Room { folder: "catalog", may_name: &["llmdb-temporal"], forbids_unsafe: true },
-    Room { folder: "models/text", may_name: &["llmdb-temporal"], forbids_unsafe: true },
+    Room { folder: "models/text", may_name: &["llmdb-engine", "llmdb-temporal"], forbids_unsafe: true },
     Room { folder: "memory", may_name: &["llmdb-temporal", "llmdb-text"], forbids_unsafe: true },
     Room {
         folder: "llmdb",

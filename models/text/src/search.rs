@@ -1,0 +1,239 @@
+//! Searching: the best rows for a query at a point of both times.
+
+use std::{borrow::Cow, cmp::Ordering, collections::BinaryHeap};
+
+use llmdb_engine::TreeRef;
+use llmdb_temporal::{AsOf, At, Collection, Fact, RowKey, Rows, View};
+
+use crate::{
+    Error, Language, Query, Result, Statistics,
+    candidates::{Plan, known},
+    matcher::{Matcher, weight},
+    query::Compiled,
+    statistics,
+    stored::{self, Info, META},
+};
+
+/// Most hits of a search.
+pub const LIMIT_MAX: usize = 10_000;
+/// If more than one of this many rows may match, reading all in order is faster than each by itself.
+const SCAN_SHARE: u64 = 4;
+
+/// The texts of a collection, in a view.
+#[derive(Debug)]
+pub struct Texts<'s> {
+    view: &'s View,
+    collection: Collection<'s>,
+    info: Info,
+    meta: TreeRef<'s>,
+    words: TreeRef<'s>,
+}
+
+/// What is asked beside the query.
+#[derive(Clone, Debug)]
+pub struct Search {
+    /// The point of both times.
+    pub at: At,
+    /// The rows that may be found.
+    pub rows: Rows,
+    /// How many are wanted at most; not more than [`LIMIT_MAX`] come.
+    pub limit: usize,
+    /// Only what comes behind this hit of the same search.
+    pub after: Option<Mark>,
+}
+
+impl Search {
+    /// The ten best of all rows at a point.
+    pub const fn at(at: At) -> Self {
+        Self { at, rows: Rows::all(), limit: 10, after: None }
+    }
+}
+
+/// A row that was found.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Hit<'s> {
+    /// The row at the point that was asked for.
+    pub fact: Fact<'s>,
+    /// How well its text matches; comparable within one search.
+    pub score: f64,
+}
+
+impl Hit<'_> {
+    /// Where the next page begins.
+    pub fn mark(&self) -> Mark {
+        Mark { score: self.score, row: self.fact.row.clone() }
+    }
+}
+
+/// A place in the order of the hits of a search: by score, the best first, then by row.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Mark {
+    /// Score of the hit.
+    pub score: f64,
+    /// Its row.
+    pub row: RowKey,
+}
+
+/// Whether a hit stands before another one.
+fn order(a: (f64, &RowKey), b: (f64, &RowKey)) -> Ordering {
+    b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1))
+}
+
+/// A hit in a heap whose greatest element is the last in order.
+struct Ranked<'s>(Hit<'s>);
+
+impl Ord for Ranked<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        order((self.0.score, &self.0.fact.row), (other.0.score, &other.0.fact.row))
+    }
+}
+
+impl PartialOrd for Ranked<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ranked<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Ranked<'_> {}
+
+impl<'s> Texts<'s> {
+    /// The indexed texts of a collection.
+    ///
+    /// # Errors
+    /// [`Error::NoIndex`], [`Error::Building`], [`Error::OtherRules`]; [`Error::Temporal`].
+    pub fn open(view: &'s View, collection: &str) -> Result<Self> {
+        let none = || Error::NoIndex(collection.into());
+        let meta = view.snapshot().tree(META)?.ok_or_else(none)?;
+        let info = Info::decode(collection, meta.get(stored::index_key(collection))?.ok_or_else(none)?)?;
+        if info.built.is_some() {
+            return Err(Error::Building(collection.into()));
+        }
+        let name = info.words_tree();
+        let words = view.snapshot().tree(&name)?.ok_or_else(|| Error::damaged(&name, b""))?;
+        Ok(Self { view, collection: view.collection(collection)?, info, meta, words })
+    }
+
+    /// The collection.
+    pub fn collection(&self) -> &Collection<'s> {
+        &self.collection
+    }
+
+    /// The language whose words are known.
+    pub fn language(&self) -> Language {
+        self.info.rules.language()
+    }
+
+    /// The figures by which relevance is measured in a state.
+    ///
+    /// # Errors
+    /// [`Error::Temporal`].
+    pub fn statistics(&self, as_of: AsOf) -> Result<Statistics> {
+        statistics::sampled(self.meta, self.info.id, self.view.resolve(as_of)?)
+    }
+
+    /// The best rows for a query, best first; rows with the same score in their order.
+    ///
+    /// `text` says what the text of a fact is: what was told to [`crate::TextIndex::add`]. `None` leaves the row out, so it is the
+    /// place for other conditions.
+    ///
+    /// Cost: the entries of the query's words; and for each row that a word proposes, a read of it at the point asked for
+    /// and a look through its text. If the words propose more than a quarter of all rows, one scan. The memory of `limit` hits.
+    ///
+    /// # Errors
+    /// [`Error::Query`]; [`Error::Temporal`], among others for a point in time of a plain collection.
+    pub fn search<'v>(
+        &'v self,
+        query: &Query,
+        search: &Search,
+        mut text: impl FnMut(&Fact<'s>) -> Option<Cow<'s, str>>,
+    ) -> Result<Vec<Hit<'s>>> {
+        let compiled = query.compile(&self.info.rules)?;
+        let mut best = Best {
+            limit: search.limit.min(LIMIT_MAX),
+            after: search.after.as_ref(),
+            hits: BinaryHeap::new(),
+        };
+        if best.limit > 0 {
+            self.collect(&compiled, search, &mut text, &mut best)?;
+        }
+        Ok(best.hits.into_sorted_vec().into_iter().map(|ranked| ranked.0).collect())
+    }
+
+    fn collect(
+        &self,
+        query: &Compiled,
+        search: &Search,
+        text: &mut dyn FnMut(&Fact<'s>) -> Option<Cow<'s, str>>,
+        best: &mut Best<'_, 's>,
+    ) -> Result<()> {
+        let system = self.view.resolve(search.at.system)?;
+        let statistics = self.statistics(search.at.system)?;
+        let name = self.info.words_tree();
+        let known = query
+            .terms
+            .iter()
+            .map(|term| known(self.words, &name, term, system))
+            .collect::<Result<Vec<_>>>()?;
+        let weights = known.iter().map(|known| weight(statistics.rows, known.entries)).collect();
+        let plan = Plan::new(query, &known, statistics.rows);
+        let mut matcher = Matcher::new(query, self.info.rules, weights, statistics.mean_len(), plan.needed());
+        let mut consider = |fact: Fact<'s>, best: &mut Best<'_, 's>| {
+            let score = text(&fact).and_then(|text| matcher.score(&text));
+            if let Some(score) = score {
+                best.offer(Hit { fact, score });
+            }
+        };
+        let is_narrow = search.rows != Rows::all();
+        if !plan.is_bounded || (!is_narrow && plan.entries > statistics.rows / SCAN_SHARE) {
+            for fact in self.collection.scan(&search.rows, search.at)? {
+                consider(fact?, best);
+            }
+            return Ok(());
+        }
+        let mut candidates = plan.rows(self.words, name.clone(), &known, &search.rows, system)?;
+        while let Some(row) = candidates.next()? {
+            let row = RowKey::decode(row).ok_or_else(|| Error::damaged(&name, row))?;
+            if let Some(fact) = self.collection.get(row, search.at)? {
+                consider(fact, best);
+            }
+            if let Some(score) = best.worst() {
+                candidates.give_up(plan.useless(score));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The best hits so far.
+struct Best<'a, 's> {
+    limit: usize,
+    after: Option<&'a Mark>,
+    hits: BinaryHeap<Ranked<'s>>,
+}
+
+impl<'s> Best<'_, 's> {
+    fn offer(&mut self, hit: Hit<'s>) {
+        let place = (hit.score, &hit.fact.row);
+        if self.after.is_some_and(|mark| order(place, (mark.score, &mark.row)).is_le()) {
+            return;
+        }
+        self.hits.push(Ranked(hit));
+        if self.hits.len() > self.limit {
+            self.hits.pop();
+        }
+    }
+
+    /// The score of the last hit, once there are as many as are wanted.
+    fn worst(&self) -> Option<f64> {
+        if self.hits.len() < self.limit {
+            return None;
+        }
+        self.hits.peek().map(|ranked| ranked.0.score)
+    }
+}
