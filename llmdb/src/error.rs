@@ -31,6 +31,8 @@ enum Inner {
     Memory(llmdb_memory::Error),
     #[cfg(feature = "catalog")]
     Catalog(llmdb_catalog::Error),
+    #[cfg(feature = "memory")]
+    Text(llmdb_text::Error),
 }
 
 impl Inner {
@@ -47,6 +49,8 @@ impl Inner {
                 Some(llmdb_catalog::Complaint::Refused) => engine::ErrorKind::Refused,
                 _ => engine::ErrorKind::Misuse,
             },
+            #[cfg(feature = "memory")]
+            Self::Text(error) => error.kind(),
         }
     }
 
@@ -59,6 +63,8 @@ impl Inner {
             Self::Memory(error) => error,
             #[cfg(feature = "catalog")]
             Self::Catalog(error) => error,
+            #[cfg(feature = "memory")]
+            Self::Text(error) => error,
         }
     }
 }
@@ -248,6 +254,17 @@ impl From<llmdb_catalog::Error> for Error {
         match error {
             llmdb_catalog::Error::Temporal(error) => error.into(),
             other => Self(Box::new(Inner::Catalog(other))),
+        }
+    }
+}
+
+#[cfg(feature = "memory")]
+#[doc(hidden)]
+impl From<llmdb_text::Error> for Error {
+    fn from(error: llmdb_text::Error) -> Self {
+        match error {
+            llmdb_text::Error::Temporal(error) => error.into(),
+            other => Self(Box::new(Inner::Text(other))),
         }
     }
 }

@@ -62,6 +62,8 @@ mod space;
 mod stats;
 #[cfg(feature = "temporal")]
 pub mod temporal;
+#[cfg(feature = "memory")]
+pub mod text;
 mod ticket;
 mod tree;
 mod tree_mut;
