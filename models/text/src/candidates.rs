@@ -71,14 +71,10 @@ fn is_known(tree: &str, key: &[u8], value: &[u8], system: Timestamp) -> Result<b
 
 /// Which terms propose rows, and what all others can add to a score at most.
 pub(crate) struct Plan {
-    /// Terms that propose rows, and what each adds at most; those that add least come first.
+    /// Terms that propose rows, those that add most first, and what each adds at most.
     proposing: Vec<(usize, f64)>,
     /// What the other terms add at most.
     rest: f64,
-    /// How many entries the proposing terms have.
-    pub entries: u64,
-    /// Whether all words of the proposing terms are known.
-    pub is_bounded: bool,
 }
 
 impl Plan {
@@ -97,53 +93,41 @@ impl Plan {
         };
         let most = |term: usize| Matcher::most(weight(rows, known[term].entries));
         let rest = all.filter(|term| !proposing.contains(term)).map(most).sum();
-        let mut plan = Self {
-            entries: proposing.iter().map(|term| known[*term].entries).sum(),
-            is_bounded: proposing.iter().all(|term| known[*term].words.is_some()),
-            proposing: proposing.into_iter().map(|term| (term, most(term))).collect(),
-            rest,
-        };
-        plan.proposing.sort_by(|a, b| a.1.total_cmp(&b.1));
-        plan
+        let mut proposing: Vec<(usize, f64)> = proposing.into_iter().map(|term| (term, most(term))).collect();
+        proposing.sort_by(|a, b| b.1.total_cmp(&a.1));
+        Self { proposing, rest }
     }
 
-    /// The terms that propose rows, as bits: a row that has none of them is not found.
-    pub(crate) fn needed(&self) -> u64 {
-        self.proposing.iter().fold(0, |bits, (term, _)| bits | 1 << term)
+    /// The terms that propose rows, those that add most first.
+    pub(crate) fn proposing(&self) -> impl Iterator<Item = usize> {
+        self.proposing.iter().map(|(term, _)| *term)
     }
 
-    /// The rows that the terms propose, of a range, in order.
-    pub(crate) fn rows<'s>(
-        &self,
-        tree: TreeRef<'s>,
-        name: String,
-        known: &[Known],
-        rows: &Rows,
-        system: Timestamp,
-    ) -> Result<Candidates<'s>> {
-        let mut candidates =
-            Candidates { streams: Vec::new(), heads: BinaryHeap::new(), name, system, floor: 0 };
-        for (rank, (term, _)) in self.proposing.iter().enumerate() {
-            for word in known[*term].words.iter().flatten() {
-                let entries = entries(tree, word, rows)?;
-                candidates.streams.push(Stream { entries, row_at: word.len() + 1, rank });
-                candidates.advance(candidates.streams.len() - 1)?;
-            }
-        }
-        Ok(candidates)
+    /// What a row can score that has none of the first `terms` proposing terms; a bit more, since sums in another order may
+    /// differ in the last bits.
+    pub(crate) fn most_without(&self, terms: usize) -> f64 {
+        let left = self.proposing.iter().skip(terms).map(|(_, adds)| adds).sum::<f64>();
+        (left + self.rest) * (1.0 + 1e-9)
     }
+}
 
-    /// How many of the proposing terms, from the first on, cannot bring a row above `score` even together with all that
-    /// propose nothing.
-    pub(crate) fn useless(&self, score: f64) -> usize {
-        let mut most = self.rest;
-        let fits = |(_, adds): &&(usize, f64)| {
-            most += adds;
-            // Sums in another order may differ in the last bits.
-            most * (1.0 + 1e-9) < score
-        };
-        self.proposing.iter().take_while(fits).count()
+/// The rows that a term proposes, of a range, in order; `None` if its words are too many.
+pub(crate) fn rows<'s>(
+    tree: TreeRef<'s>,
+    name: &str,
+    known: &Known,
+    rows: &Rows,
+    system: Timestamp,
+) -> Result<Option<Candidates<'s>>> {
+    let Some(words) = &known.words else { return Ok(None) };
+    let streams =
+        words.iter().map(|word| Ok(Stream { entries: entries(tree, word, rows)?, row_at: word.len() + 1 }));
+    let streams = streams.collect::<Result<Vec<_>>>()?;
+    let mut candidates = Candidates { streams, heads: BinaryHeap::new(), name: name.into(), system };
+    for stream in 0..candidates.streams.len() {
+        candidates.advance(stream)?;
     }
+    Ok(Some(candidates))
 }
 
 fn entries<'s>(tree: TreeRef<'s>, word: &str, rows: &Rows) -> Result<Range<'s>> {
@@ -156,53 +140,36 @@ fn entries<'s>(tree: TreeRef<'s>, word: &str, rows: &Rows) -> Result<Range<'s>> 
     Ok(tree.range((Bound::Included(from), Bound::Excluded(to)))?)
 }
 
-/// Rows in order, see [`Plan::rows`].
+/// Rows in order, see [`rows`].
 pub(crate) struct Candidates<'s> {
     streams: Vec<Stream<'s>>,
     /// The next row of each stream, the least first.
     heads: BinaryHeap<Reverse<(&'s [u8], usize)>>,
     name: String,
     system: Timestamp,
-    /// Streams of a lower rank are at their end.
-    floor: usize,
 }
 
 struct Stream<'s> {
     entries: Range<'s>,
     row_at: usize,
-    rank: usize,
 }
 
 impl<'s> Candidates<'s> {
-    /// Ends the streams of the first terms.
-    pub(crate) fn give_up(&mut self, terms: usize) {
-        self.floor = self.floor.max(terms);
-    }
-
-    /// The next row that any of the terms proposes.
+    /// The next row that any of the words proposes.
     pub(crate) fn next(&mut self) -> Result<Option<&'s [u8]>> {
-        while let Some(Reverse((row, stream))) = self.heads.pop() {
-            let is_live = self.streams[stream].rank >= self.floor;
-            if !is_live {
-                continue;
-            }
+        let Some(Reverse((row, stream))) = self.heads.pop() else { return Ok(None) };
+        self.advance(stream)?;
+        while let Some(Reverse((other, stream))) = self.heads.peek().copied()
+            && other == row
+        {
+            self.heads.pop();
             self.advance(stream)?;
-            while let Some(Reverse((other, stream))) = self.heads.peek().copied()
-                && other == row
-            {
-                self.heads.pop();
-                self.advance(stream)?;
-            }
-            return Ok(Some(row));
         }
-        Ok(None)
+        Ok(Some(row))
     }
 
     fn advance(&mut self, index: usize) -> Result<()> {
         let stream = &mut self.streams[index];
-        if stream.rank < self.floor {
-            return Ok(());
-        }
         for entry in &mut stream.entries {
             let (key, value) = entry?;
             if is_known(&self.name, key, value, self.system)? {

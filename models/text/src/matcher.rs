@@ -22,6 +22,8 @@ pub(crate) struct Matcher<'q> {
     mean_len: f64,
     /// Terms of which a text must have one, as bits.
     needed: u64,
+    /// First bytes of words of ASCII that may match; `None` if any may.
+    beginnings: Option<[bool; 256]>,
     /// Words as they stand in texts, and the terms that they match, as bits.
     remembered: HashMap<Box<str>, u64>,
     counts: Vec<u32>,
@@ -44,12 +46,14 @@ impl<'q> Matcher<'q> {
         needed: u64,
     ) -> Self {
         let counts = vec![0; query.terms.len()];
+        let beginnings = rules.keeps_first_letters().then(|| query.first_bytes());
         Self {
             query,
             rules,
             weights,
             mean_len,
             needed,
+            beginnings,
             remembered: HashMap::new(),
             counts,
             places: Vec::new(),
@@ -61,8 +65,9 @@ impl<'q> Matcher<'q> {
         weight * (K1 + 1.0)
     }
 
-    /// The score of a text; `None` if it has none of the words that are needed, or not every phrase.
-    pub(crate) fn score(&mut self, text: &str) -> Option<f64> {
+    /// The score of a text; `None` if it has none of the words that are needed, or not every phrase, or one of the terms
+    /// `none_of`.
+    pub(crate) fn score(&mut self, text: &str, none_of: u64) -> Option<f64> {
         self.counts.fill(0);
         self.places.clear();
         let (mut len, mut found) = (0u32, 0);
@@ -79,7 +84,7 @@ impl<'q> Matcher<'q> {
                 left &= left - 1;
             }
         }
-        if found & self.needed == 0 || !self.has_phrases() {
+        if found & self.needed == 0 || found & none_of != 0 || !self.has_phrases() {
             return None;
         }
         let norm = K1 * (1.0 - B + B * f64::from(len) / self.mean_len);
@@ -92,6 +97,13 @@ impl<'q> Matcher<'q> {
     }
 
     fn terms_of(&mut self, word: &str) -> u64 {
+        if let (Some(beginnings), Some(first)) = (&self.beginnings, word.bytes().next())
+            && first.is_ascii()
+            && !beginnings[usize::from(first)]
+            && word.is_ascii()
+        {
+            return 0;
+        }
         if let Some(terms) = self.remembered.get(word) {
             return *terms;
         }
@@ -123,7 +135,7 @@ mod tests {
         let rules = Rules::of(Language::English);
         let compiled = Query::parse(query).and_then(|query| query.compile(&rules)).expect("a query");
         let weights = (0..compiled.terms.len()).map(|index| 1.0 + index as f64).collect();
-        Matcher::new(&compiled, rules, weights, 5.0, u64::MAX).score(text)
+        Matcher::new(&compiled, rules, weights, 5.0, u64::MAX).score(text, 0)
     }
 
     #[test]

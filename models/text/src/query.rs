@@ -75,8 +75,10 @@ impl Query {
                     for word in others {
                         compiled.add(Term::Word(rules.stem(word)))?;
                     }
-                    let stem = rules.stem(last);
-                    compiled.add(Term::Beginning { of: Rules::beginning(last), stem })?;
+                    let (of, stem) = (Rules::beginning(last), rules.stem(last));
+                    if !of.is_empty() {
+                        compiled.add(Term::Beginning { of, stem })?;
+                    }
                 }
                 Part::Phrase(text) => {
                     let words = words_in(text).map(|word| compiled.add(Term::Word(rules.stem(word))));
@@ -126,6 +128,22 @@ pub(crate) enum Term {
 }
 
 impl Compiled {
+    /// Bytes with which a word of ASCII may begin that a term looks for, in either case, if stems keep first letters.
+    pub(crate) fn first_bytes(&self) -> [bool; 256] {
+        let mut bytes = [false; 256];
+        for term in &self.terms {
+            let texts = match term {
+                Term::Word(stem) => [stem, stem],
+                Term::Beginning { of, stem } => [of, stem],
+            };
+            for first in texts.into_iter().filter_map(|text| text.bytes().next()) {
+                bytes[usize::from(first)] = true;
+                bytes[usize::from(first.to_ascii_uppercase())] = true;
+            }
+        }
+        bytes
+    }
+
     /// Adds a term unless it is there. Returns its number; `None` for a word of which nothing is left.
     fn add(&mut self, term: Term) -> Result<Option<usize>> {
         if matches!(&term, Term::Word(stem) if stem.is_empty()) {

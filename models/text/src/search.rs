@@ -3,13 +3,12 @@
 use std::{borrow::Cow, cmp::Ordering, collections::BinaryHeap};
 
 use llmdb_engine::TreeRef;
-use llmdb_temporal::{AsOf, At, Collection, Fact, RowKey, Rows, View};
+use llmdb_temporal::{AsOf, At, Collection, Fact, RowKey, Rows, Timestamp, View};
 
 use crate::{
     Error, Language, Query, Result, Statistics,
-    candidates::{Plan, known},
+    candidates::{self, Candidates, Known, Plan},
     matcher::{Matcher, weight},
-    query::Compiled,
     statistics,
     stored::{self, Info, META},
 };
@@ -143,70 +142,124 @@ impl<'s> Texts<'s> {
     /// place for other conditions.
     ///
     /// Cost: the entries of the query's words; and for each row that a word proposes, a read of it at the point asked for
-    /// and a look through its text. If the words propose more than a quarter of all rows, one scan. The memory of `limit` hits.
+    /// and a look through its text. If the words propose more than a quarter of all rows, one scan. The rarest words come first, and what
+    /// the others alone cannot bring among the best is not looked at. The memory of `limit` hits.
     ///
     /// # Errors
     /// [`Error::Query`]; [`Error::Temporal`], among others for a point in time of a plain collection.
-    pub fn search<'v>(
-        &'v self,
+    pub fn search(
+        &self,
         query: &Query,
         search: &Search,
-        mut text: impl FnMut(&Fact<'s>) -> Option<Cow<'s, str>>,
+        text: impl FnMut(&Fact<'s>) -> Option<Cow<'s, str>>,
     ) -> Result<Vec<Hit<'s>>> {
         let compiled = query.compile(&self.info.rules)?;
-        let mut best = Best {
+        let best = Best {
             limit: search.limit.min(LIMIT_MAX),
             after: search.after.as_ref(),
             hits: BinaryHeap::new(),
         };
-        if best.limit > 0 {
-            self.collect(&compiled, search, &mut text, &mut best)?;
+        if best.limit == 0 {
+            return Ok(Vec::new());
         }
-        Ok(best.hits.into_sorted_vec().into_iter().map(|ranked| ranked.0).collect())
-    }
-
-    fn collect(
-        &self,
-        query: &Compiled,
-        search: &Search,
-        text: &mut dyn FnMut(&Fact<'s>) -> Option<Cow<'s, str>>,
-        best: &mut Best<'_, 's>,
-    ) -> Result<()> {
         let system = self.view.resolve(search.at.system)?;
         let statistics = self.statistics(search.at.system)?;
-        let name = self.info.words_tree();
-        let known = query
-            .terms
-            .iter()
-            .map(|term| known(self.words, &name, term, system))
-            .collect::<Result<Vec<_>>>()?;
+        let tree = self.info.words_tree();
+        let known = compiled.terms.iter().map(|term| candidates::known(self.words, &tree, term, system));
+        let known = known.collect::<Result<Vec<_>>>()?;
+        let plan = Plan::new(&compiled, &known, statistics.rows);
         let weights = known.iter().map(|known| weight(statistics.rows, known.entries)).collect();
-        let plan = Plan::new(query, &known, statistics.rows);
-        let mut matcher = Matcher::new(query, self.info.rules, weights, statistics.mean_len(), plan.needed());
-        let mut consider = |fact: Fact<'s>, best: &mut Best<'_, 's>| {
-            let score = text(&fact).and_then(|text| matcher.score(&text));
-            if let Some(score) = score {
-                best.offer(Hit { fact, score });
-            }
+        let needed = plan.proposing().fold(0, |bits, term| bits | 1 << term);
+        let matcher = Matcher::new(&compiled, self.info.rules, weights, statistics.mean_len(), needed);
+        let mut run = Run {
+            texts: self,
+            search,
+            tree,
+            system,
+            rows: statistics.rows,
+            known,
+            plan,
+            matcher,
+            text,
+            best,
         };
-        let is_narrow = search.rows != Rows::all();
-        if !plan.is_bounded || (!is_narrow && plan.entries > statistics.rows / SCAN_SHARE) {
-            for fact in self.collection.scan(&search.rows, search.at)? {
-                consider(fact?, best);
+        run.collect()?;
+        Ok(run.best.hits.into_sorted_vec().into_iter().map(|ranked| ranked.0).collect())
+    }
+}
+
+/// A search under way.
+struct Run<'q, 's, F> {
+    texts: &'q Texts<'s>,
+    search: &'q Search,
+    /// Name of the tree of the words.
+    tree: String,
+    system: Timestamp,
+    /// How many rows there are.
+    rows: u64,
+    known: Vec<Known>,
+    plan: Plan,
+    matcher: Matcher<'q>,
+    text: F,
+    best: Best<'q, 's>,
+}
+
+impl<'s, F: FnMut(&Fact<'s>) -> Option<Cow<'s, str>>> Run<'_, 's, F> {
+    /// Looks at what each term proposes, the weightiest first. A row that has an earlier term was looked at before.
+    fn collect(&mut self) -> Result<()> {
+        let terms: Vec<usize> = self.plan.proposing().collect();
+        let mut earlier = 0;
+        for (rank, term) in terms.iter().enumerate() {
+            if self.is_useless(rank) {
+                return Ok(());
             }
-            return Ok(());
+            let (texts, rows) = (self.texts, &self.search.rows);
+            let candidates =
+                candidates::rows(texts.words, &self.tree, &self.known[*term], rows, self.system)?;
+            match candidates.filter(|_| !self.is_scan_faster(&terms[rank..])) {
+                Some(candidates) => self.look_at(candidates, rank, earlier)?,
+                // Whatever the other terms propose is seen in the same scan.
+                None => return self.scan(earlier),
+            }
+            earlier |= 1 << term;
         }
-        let mut candidates = plan.rows(self.words, name.clone(), &known, &search.rows, system)?;
+        Ok(())
+    }
+
+    /// Whether rows without the first terms cannot come among the best any more.
+    fn is_useless(&self, terms: usize) -> bool {
+        self.best.worst().is_some_and(|worst| self.plan.most_without(terms) < worst)
+    }
+
+    fn is_scan_faster(&self, terms: &[usize]) -> bool {
+        let entries = terms.iter().map(|term| self.known[*term].entries).sum::<u64>();
+        self.search.rows == Rows::all() && entries > self.rows / SCAN_SHARE
+    }
+
+    fn look_at(&mut self, mut candidates: Candidates<'s>, rank: usize, earlier: u64) -> Result<()> {
         while let Some(row) = candidates.next()? {
-            let row = RowKey::decode(row).ok_or_else(|| Error::damaged(&name, row))?;
-            if let Some(fact) = self.collection.get(row, search.at)? {
-                consider(fact, best);
-            }
-            if let Some(score) = best.worst() {
-                candidates.give_up(plan.useless(score));
+            let row = RowKey::decode(row).ok_or_else(|| Error::damaged(&self.tree, row))?;
+            let Some(fact) = self.texts.collection.get(row, self.search.at)? else { continue };
+            self.consider(fact, earlier);
+            if self.is_useless(rank) {
+                break;
             }
         }
         Ok(())
+    }
+
+    fn scan(&mut self, earlier: u64) -> Result<()> {
+        for fact in self.texts.collection.scan(&self.search.rows, self.search.at)? {
+            self.consider(fact?, earlier);
+        }
+        Ok(())
+    }
+
+    fn consider(&mut self, fact: Fact<'s>, earlier: u64) {
+        let score = (self.text)(&fact).and_then(|text| self.matcher.score(&text, earlier));
+        if let Some(score) = score {
+            self.best.offer(Hit { fact, score });
+        }
     }
 }
 

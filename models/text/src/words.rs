@@ -6,41 +6,93 @@ use std::borrow::Cow;
 
 use frostem::Stemmer;
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
-use unicode_segmentation::UnicodeSegmentation;
+use unicode_segmentation::{UnicodeSegmentation, UnicodeWords};
 
 use crate::Language;
 
 /// Longest word in bytes: of longer ones the beginning counts.
 pub const WORD_LEN_MAX: usize = 64;
 
-/// The words of a text as they stand in it: what Unicode calls words, cut at colons, at low lines, and at dots that do not
-/// stand between two digits.
+/// The words of a text as they stand in it: what Unicode calls words in the pieces between white space, cut at colons, at low
+/// lines, and at dots that do not stand between two digits.
 pub(crate) fn words_in(text: &str) -> impl Iterator<Item = &str> {
-    text.unicode_words().flat_map(parts)
+    text.split_ascii_whitespace().flat_map(Pieces::of)
 }
 
-fn parts(word: &str) -> impl Iterator<Item = &str> {
+/// The words of a piece without white space. Those of ASCII are found without looking up what each character is.
+enum Pieces<'t> {
+    Ascii(AsciiWords<'t>),
+    Unicode { words: UnicodeWords<'t>, parts: &'t str },
+}
+
+impl<'t> Pieces<'t> {
+    fn of(piece: &'t str) -> Self {
+        match piece.is_ascii() {
+            true => Self::Ascii(AsciiWords { text: piece }),
+            false => Self::Unicode { words: piece.unicode_words(), parts: "" },
+        }
+    }
+}
+
+impl<'t> Iterator for Pieces<'t> {
+    type Item = &'t str;
+
+    fn next(&mut self) -> Option<&'t str> {
+        match self {
+            Self::Ascii(words) => words.next(),
+            Self::Unicode { words, parts } => loop {
+                if parts.is_empty() {
+                    *parts = words.next()?;
+                }
+                let (part, rest) = first_part(parts);
+                *parts = rest;
+                if part.chars().any(char::is_alphanumeric) {
+                    return Some(part);
+                }
+            },
+        }
+    }
+}
+
+/// What stands before the first cut in a word of Unicode, and what behind it.
+fn first_part(word: &str) -> (&str, &str) {
     let is_digit =
         |at: Option<usize>| at.and_then(|at| word.as_bytes().get(at)).is_some_and(u8::is_ascii_digit);
-    let mut last_end = 0;
-    let mut cuts = word.char_indices().filter(move |(at, found)| match found {
+    let cut = word.char_indices().find(|(at, found)| match found {
         '_' | ':' => true,
         '.' => !(is_digit(at.checked_sub(1)) && is_digit(Some(at + 1))),
         _ => false,
     });
-    let mut is_over = false;
-    std::iter::from_fn(move || {
-        if is_over {
-            return None;
-        }
-        let (end, next) =
-            cuts.next().map_or((word.len(), word.len()), |(at, found)| (at, at + found.len_utf8()));
-        is_over = end == word.len();
-        let part = word.get(last_end..end);
-        last_end = next;
-        part
-    })
-    .filter(|part| part.chars().any(char::is_alphanumeric))
+    // All three are one byte long.
+    cut.map_or((word, ""), |(at, _)| (&word[..at], &word[at + 1..]))
+}
+
+/// The words of a text of ASCII: letters and digits, apostrophes between two letters or two digits, and dots, commas and
+/// semicolons between two digits.
+struct AsciiWords<'t> {
+    text: &'t str,
+}
+
+impl<'t> Iterator for AsciiWords<'t> {
+    type Item = &'t str;
+
+    fn next(&mut self) -> Option<&'t str> {
+        let start = self.text.bytes().position(|byte| byte.is_ascii_alphanumeric())?;
+        let bytes = &self.text.as_bytes()[start..];
+        let joins = |at: usize| {
+            let beside = (bytes.get(at.wrapping_sub(1)), bytes.get(at + 1));
+            let are = |is: fn(&u8) -> bool| beside.0.is_some_and(is) && beside.1.is_some_and(is);
+            match bytes[at] {
+                b'\'' => are(u8::is_ascii_digit) || are(u8::is_ascii_alphabetic),
+                b'.' | b',' | b';' => are(u8::is_ascii_digit),
+                byte => byte.is_ascii_alphanumeric(),
+            }
+        };
+        let end = (0..bytes.len()).find(|at| !joins(*at)).unwrap_or(bytes.len());
+        let word = self.text.get(start..start + end);
+        self.text = self.text.get(start + end..).unwrap_or_default();
+        word
+    }
 }
 
 /// What makes words the same.
@@ -80,6 +132,11 @@ impl Rules {
         let mut folded = if stem.is_empty() { fold(&plain) } else { fold(&stem) };
         cut(&mut folded);
         folded
+    }
+
+    /// Whether the stem of a word of ASCII begins with the first letter of the word.
+    pub(crate) fn keeps_first_letters(&self) -> bool {
+        matches!(self.language, Language::None | Language::English)
     }
 
     /// What a beginning of a word is compared as.
@@ -149,6 +206,10 @@ mod tests {
         assert_eq!(words("10:30 at a:b, __init__ ._."), ["10", "30", "at", "a", "b", "init"]);
         assert_eq!(words("北京 сегодня Ελλάδα"), ["北", "京", "сегодня", "Ελλάδα"]);
         assert_eq!(words(" \0 — … 🙂"), [""; 0]);
+        assert_eq!(
+            words("rock'n'roll 'quoted' 1,000.5 a,b 1'a x.1 1. 2"),
+            ["rock'n'roll", "quoted", "1,000.5", "a", "b", "1", "a", "x", "1", "1", "2"]
+        );
     }
 
     #[test]
@@ -180,7 +241,39 @@ mod tests {
         assert_eq!(stems(Language::None, &word), ["ж".repeat(32)]);
     }
 
+    /// What the rules say, in one way for all texts.
+    fn words_by_definition(text: &str) -> Vec<&str> {
+        let pieces = text.split_ascii_whitespace().flat_map(UnicodeSegmentation::unicode_words);
+        let parts = pieces.flat_map(|word| {
+            let mut parts = Vec::new();
+            let mut rest = word;
+            while !rest.is_empty() {
+                let (part, behind) = first_part(rest);
+                parts.push(part);
+                rest = behind;
+            }
+            parts
+        });
+        parts.filter(|part| part.chars().any(char::is_alphanumeric)).collect()
+    }
+
     proptest! {
+        #[test]
+        fn the_short_way_for_ascii_leads_to_the_same_words(text in "[a-c1-3'.,;:_ \"#-]{0,30}", any in any::<String>()) {
+            for text in [&text, &any] {
+                prop_assert_eq!(words_in(text).collect::<Vec<_>>(), words_by_definition(text));
+            }
+        }
+
+        #[test]
+        fn stems_keep_the_first_letter_where_that_is_relied_on(word in "[a-zA-Z0-9]{1,3}[a-z']{0,12}") {
+            for rules in Language::all().map(Rules::of).filter(Rules::keeps_first_letters) {
+                for part in words_in(&word) {
+                    prop_assert_eq!(rules.stem(part).as_bytes()[0], part.as_bytes()[0].to_ascii_lowercase());
+                }
+            }
+        }
+
         #[test]
         fn any_text_has_words_that_can_be_stored(text in any::<String>(), spaced in "[a-zé'’._: ]{0,40}") {
             for language in Language::all() {
