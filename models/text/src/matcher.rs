@@ -65,9 +65,8 @@ impl<'q> Matcher<'q> {
         weight * (K1 + 1.0)
     }
 
-    /// The score of a text; `None` if it has none of the words that are needed, or not every phrase, or one of the terms
-    /// `none_of`.
-    pub(crate) fn score(&mut self, text: &str, none_of: u64) -> Option<f64> {
+    /// The score of a text; `None` if it has none of the words that are needed, or not every phrase.
+    pub(crate) fn score(&mut self, text: &str) -> Option<f64> {
         self.counts.fill(0);
         self.places.clear();
         let (mut len, mut found) = (0u32, 0);
@@ -84,7 +83,7 @@ impl<'q> Matcher<'q> {
                 left &= left - 1;
             }
         }
-        if found & self.needed == 0 || found & none_of != 0 || !self.has_phrases() {
+        if found & self.needed == 0 || !self.has_phrases() {
             return None;
         }
         let norm = K1 * (1.0 - B + B * f64::from(len) / self.mean_len);
@@ -135,7 +134,7 @@ mod tests {
         let rules = Rules::of(Language::English);
         let compiled = Query::parse(query).and_then(|query| query.compile(&rules)).expect("a query");
         let weights = (0..compiled.terms.len()).map(|index| 1.0 + index as f64).collect();
-        Matcher::new(&compiled, rules, weights, 5.0, u64::MAX).score(text, 0)
+        Matcher::new(&compiled, rules, weights, 5.0, u64::MAX).score(text)
     }
 
     #[test]

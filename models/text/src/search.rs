@@ -1,6 +1,10 @@
 //! Searching: the best rows for a query at a point of both times.
 
-use std::{borrow::Cow, cmp::Ordering, collections::BinaryHeap};
+use std::{
+    borrow::Cow,
+    cmp::Ordering,
+    collections::{BinaryHeap, HashSet},
+};
 
 use llmdb_engine::TreeRef;
 use llmdb_temporal::{AsOf, At, Collection, Fact, RowKey, Rows, Timestamp, View};
@@ -158,6 +162,7 @@ impl<'s> Texts<'s> {
             limit: search.limit.min(LIMIT_MAX),
             after: search.after.as_ref(),
             hits: BinaryHeap::new(),
+            rows: HashSet::new(),
         };
         if best.limit == 0 {
             return Ok(Vec::new());
@@ -205,10 +210,9 @@ struct Run<'q, 's, F> {
 }
 
 impl<'s, F: FnMut(&Fact<'s>) -> Option<Cow<'s, str>>> Run<'_, 's, F> {
-    /// Looks at what each term proposes, the weightiest first. A row that has an earlier term was looked at before.
+    /// Looks at what each term proposes, the weightiest first. A row may be looked at for several of them.
     fn collect(&mut self) -> Result<()> {
         let terms: Vec<usize> = self.plan.proposing().collect();
-        let mut earlier = 0;
         for (rank, term) in terms.iter().enumerate() {
             if self.is_useless(rank) {
                 return Ok(());
@@ -217,11 +221,10 @@ impl<'s, F: FnMut(&Fact<'s>) -> Option<Cow<'s, str>>> Run<'_, 's, F> {
             let candidates =
                 candidates::rows(texts.words, &self.tree, &self.known[*term], rows, self.system)?;
             match candidates.filter(|_| !self.is_scan_faster(&terms[rank..])) {
-                Some(candidates) => self.look_at(candidates, rank, earlier)?,
+                Some(candidates) => self.look_at(candidates, rank)?,
                 // Whatever the other terms propose is seen in the same scan.
-                None => return self.scan(earlier),
+                None => return self.scan(),
             }
-            earlier |= 1 << term;
         }
         Ok(())
     }
@@ -236,11 +239,11 @@ impl<'s, F: FnMut(&Fact<'s>) -> Option<Cow<'s, str>>> Run<'_, 's, F> {
         self.search.rows == Rows::all() && entries > self.rows / SCAN_SHARE
     }
 
-    fn look_at(&mut self, mut candidates: Candidates<'s>, rank: usize, earlier: u64) -> Result<()> {
+    fn look_at(&mut self, mut candidates: Candidates<'s>, rank: usize) -> Result<()> {
         while let Some(row) = candidates.next()? {
             let row = RowKey::decode(row).ok_or_else(|| Error::damaged(&self.tree, row))?;
             let Some(fact) = self.texts.collection.get(row, self.search.at)? else { continue };
-            self.consider(fact, earlier);
+            self.consider(fact);
             if self.is_useless(rank) {
                 break;
             }
@@ -248,15 +251,15 @@ impl<'s, F: FnMut(&Fact<'s>) -> Option<Cow<'s, str>>> Run<'_, 's, F> {
         Ok(())
     }
 
-    fn scan(&mut self, earlier: u64) -> Result<()> {
+    fn scan(&mut self) -> Result<()> {
         for fact in self.texts.collection.scan(&self.search.rows, self.search.at)? {
-            self.consider(fact?, earlier);
+            self.consider(fact?);
         }
         Ok(())
     }
 
-    fn consider(&mut self, fact: Fact<'s>, earlier: u64) {
-        let score = (self.text)(&fact).and_then(|text| self.matcher.score(&text, earlier));
+    fn consider(&mut self, fact: Fact<'s>) {
+        let score = (self.text)(&fact).and_then(|text| self.matcher.score(&text));
         if let Some(score) = score {
             self.best.offer(Hit { fact, score });
         }
@@ -268,6 +271,8 @@ struct Best<'a, 's> {
     limit: usize,
     after: Option<&'a Mark>,
     hits: BinaryHeap<Ranked<'s>>,
+    /// The rows of the hits. One that comes again has the same score, so if it went it goes again.
+    rows: HashSet<RowKey>,
 }
 
 impl<'s> Best<'_, 's> {
@@ -276,9 +281,17 @@ impl<'s> Best<'_, 's> {
         if self.after.is_some_and(|mark| order(place, (mark.score, &mark.row)).is_le()) {
             return;
         }
-        self.hits.push(Ranked(hit));
-        if self.hits.len() > self.limit {
-            self.hits.pop();
+        let is_last = |worst: &Ranked<'_>| order(place, (worst.0.score, &worst.0.fact.row)).is_ge();
+        if self.hits.len() == self.limit && self.hits.peek().is_some_and(is_last) {
+            return;
+        }
+        if self.rows.insert(hit.fact.row.clone()) {
+            self.hits.push(Ranked(hit));
+        }
+        if self.hits.len() > self.limit
+            && let Some(Ranked(worst)) = self.hits.pop()
+        {
+            self.rows.remove(&worst.fact.row);
         }
     }
 
