@@ -13,6 +13,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// The store of facts refused.
     Temporal(llmdb_temporal::Error),
+    /// The index of what facts say refused.
+    Text(llmdb_text::Error),
     /// A field of the call cannot be used. Nothing was written.
     Field {
         /// Which, as in `facts[2].confidence`.
@@ -70,6 +72,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Temporal(error) => error.kind(),
+            Self::Text(error) => error.kind(),
             Self::Field { .. } | Self::NotFound { .. } | Self::NoEntity(_) | Self::Line { .. } => {
                 ErrorKind::Misuse
             }
@@ -91,6 +94,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Temporal(error) => error.fmt(f),
+            Self::Text(error) => error.fmt(f),
             Self::Field { field, what, mend } => write!(f, "{field}: {what}; {mend}"),
             Self::NotFound { what, mend } => write!(f, "{what}; {mend}"),
             Self::NoEntity(name) => write!(f, "Entity with name {name} not found"),
@@ -106,6 +110,7 @@ impl std::error::Error for Error {
         match self {
             Self::Temporal(error) => error.source(),
             Self::Io(error) => Some(error),
+            Self::Text(error) => error.source(),
             _ => None,
         }
     }
@@ -120,5 +125,17 @@ impl From<llmdb_temporal::Error> for Error {
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
         Self::Io(error)
+    }
+}
+
+impl From<llmdb_text::Error> for Error {
+    fn from(error: llmdb_text::Error) -> Self {
+        match error {
+            llmdb_text::Error::Temporal(error) => Self::Temporal(error),
+            llmdb_text::Error::Query(what) => {
+                Self::field("text", format!("it {what}"), "ask for words that the facts may have")
+            }
+            other => Self::Text(other),
+        }
     }
 }

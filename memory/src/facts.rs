@@ -19,6 +19,7 @@ mod point;
 mod recall;
 mod remember;
 mod shown;
+mod text;
 mod undo;
 mod why;
 

@@ -11,7 +11,7 @@ use crate::{
     store,
 };
 
-/// Recall facts: of a subject, by key or tag, now or as of any time
+/// Recall facts: of a subject, by key, tag or words, now or as of any time
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Without a time, what is known now of now. The two times are asked for one by one, or both at once with --at. Facts that say
@@ -22,6 +22,8 @@ Examples:
   llmdb recall alice/employer
   llmdb recall 'alice/addr*'                          # keys that begin so
   llmdb recall --tag work --limit 10
+  llmdb recall --text 'where paris'                   # that say so, the best first
+  llmdb recall alice --text '\"acme corp\" eng*'        # a phrase, and the beginning of a word
   llmdb recall alice --as-of-valid 2024-05-01         # what held then, by what we know now
   llmdb recall alice --as-of-known 'last monday'      # what we knew then about now
   llmdb recall alice --at '3 weeks ago'               # what we knew then about then
@@ -29,6 +31,9 @@ Examples:
 pub struct RecallArgs {
     /// A subject, a key, or the beginning of keys and a star [default: everything]
     what: Option<String>,
+    /// Only facts that say so, the best first: words, "a phrase", begin*
+    #[arg(long, value_name = "WORDS")]
+    text: Option<String>,
     /// Only facts with this tag; can be given several times, for all of them
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
@@ -56,6 +61,7 @@ pub fn run(args: &RecallArgs, output: &mut Output) -> Result<Exit, Failure> {
     let facts = db.memory().facts();
     let recalled = facts.recall(&Recall {
         what,
+        text: args.text.clone(),
         tags: args.tags.clone(),
         point: args.point.point(now(&facts)?)?,
         results_max: args.limit,

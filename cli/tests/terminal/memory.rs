@@ -29,6 +29,22 @@ fn texts(answer: &Value, list: &str) -> Vec<String> {
 }
 
 #[test]
+fn facts_are_found_by_words() {
+    let desk = story();
+    desk.ok(&["remember", "bob/city", "lives near Paris, in a small town"]);
+    assert_eq!(
+        texts(&desk.json(&["recall", "--text", "living paris"]), "facts")[0],
+        "lives near Paris, in a small town"
+    );
+    assert_eq!(texts(&desk.json(&["recall", "ada", "--text", "par*"]), "facts"), ["Paris"]);
+    let before = ["recall", "--text", "london", "--as-of-valid", "2019-04-01"];
+    assert_eq!(texts(&desk.json(&before), "facts"), ["London"]);
+    assert_eq!(desk.run(&["recall", "--text", "london"]).exit, 1);
+    let wrong = desk.run(&["recall", "--text", "!"]);
+    assert!(wrong.exit > 1 && wrong.stderr.contains("it has no word"), "{}", wrong.stderr);
+}
+
+#[test]
 fn a_fact_goes_in_and_comes_out_at_every_point() {
     let desk = story();
     assert_eq!(texts(&desk.json(&["recall", "ada"]), "facts"), ["Paris"]);

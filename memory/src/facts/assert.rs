@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use llmdb_temporal::{
     At, Element, Error as TemporalError, History, Key, RowKey, Valid, Value, View, WriteTxn,
 };
+use llmdb_text::TextIndex;
 
-use super::{FACTS, FactKey, JOURNAL, TAGS, collection};
+use super::{Document, FACTS, FactKey, JOURNAL, TAGS, collection, text};
 use crate::Result;
 
 /// Writes facts in one transaction.
@@ -14,6 +15,8 @@ pub(super) struct Writer<'w, 'e> {
     pub txn: &'w mut WriteTxn<'e>,
     /// What was there before it.
     before: &'w View,
+    /// The index of what the facts say.
+    texts: Option<TextIndex>,
     /// Rows of the tags that were added by this transaction.
     tagged: BTreeSet<RowKey>,
 }
@@ -22,18 +25,26 @@ impl<'w, 'e> Writer<'w, 'e> {
     /// A writer in `txn`, which began with the state `before`. Makes the collections that are not there.
     pub fn begin(txn: &'w mut WriteTxn<'e>, before: &'w View) -> Result<Self> {
         let kinds = [(FACTS, History::default()), (TAGS, History::Plain), (JOURNAL, History::Plain)];
+        let mut has_new_facts = false;
         for (name, history) in kinds {
             match txn.create(name, history) {
-                Ok(()) | Err(TemporalError::CollectionExists(_)) => {}
+                Ok(()) => has_new_facts |= name == FACTS,
+                Err(TemporalError::CollectionExists(_)) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(Self { txn, before, tagged: BTreeSet::new() })
+        let texts = text::index(txn, has_new_facts)?;
+        Ok(Self { txn, before, texts, tagged: BTreeSet::new() })
     }
 
     /// Asserts that the fact `key` is `json`, a checked document with these tags, for the time that `valid` says.
     pub fn assert(&mut self, key: &FactKey, valid: Valid, json: &str, tags: &[String]) -> Result<()> {
-        self.txn.collection(FACTS)?.put(key.row(), valid, Value::json(json))?;
+        let value = Value::json(json);
+        self.txn.collection(FACTS)?.put(key.row(), valid, value)?;
+        if let Some(index) = &self.texts {
+            let document = Document::decode(&value, &key.row())?;
+            index.add(self.txn, &key.row(), &text::words(key, &document))?;
+        }
         tags.iter().try_for_each(|tag| self.tag(key, tag))
     }
 

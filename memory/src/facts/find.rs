@@ -55,7 +55,7 @@ impl What {
         }
     }
 
-    fn holds(&self, key: &FactKey) -> bool {
+    pub(super) fn holds(&self, key: &FactKey) -> bool {
         match self {
             Self::All => true,
             Self::Keys(keys) => keys.contains(key),

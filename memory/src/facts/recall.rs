@@ -1,4 +1,4 @@
-//! Finding facts: by key, subject or tags, at a point in both times, within a budget.
+//! Finding facts: by key, subject, tags or words, at a point in both times, within a budget.
 
 use std::collections::HashMap;
 
@@ -11,6 +11,7 @@ use super::{
     find,
     limits::{BYTES_PER_TOKEN, RESULTS_DEFAULT, RESULTS_MAX, SAME_AS_MAX, TAGS_MAX},
     point::Resolved,
+    text,
 };
 use crate::{Error, Result};
 
@@ -19,6 +20,9 @@ use crate::{Error, Result};
 pub struct Recall {
     /// Which facts.
     pub what: What,
+    /// Only those that say something of these words, the best first: words, `"phrases"`, beginnings as `begin*`.
+    /// Key, tags, text and value are searched. See [`llmdb_text::Query`].
+    pub text: Option<String>,
     /// Only those that have all of these tags.
     pub tags: Vec<String>,
     /// The point in both times; now in both if nothing is said.
@@ -39,6 +43,7 @@ impl Default for Recall {
     fn default() -> Self {
         Self {
             what: What::All,
+            text: None,
             tags: Vec::new(),
             point: Point::default(),
             results_max: RESULTS_DEFAULT,
@@ -50,6 +55,11 @@ impl Default for Recall {
 }
 
 impl Recall {
+    /// What says something of these words.
+    pub fn text(words: impl Into<String>) -> Self {
+        Self { text: Some(words.into()), ..Self::default() }
+    }
+
     /// Everything about `subject`.
     pub fn subject(subject: impl Into<String>) -> Self {
         Self { what: What::Subject(subject.into()), ..Self::default() }
@@ -84,7 +94,7 @@ pub(super) fn check_results_max(results_max: usize) -> Result<()> {
     }
 }
 
-/// Facts, in the order of their keys.
+/// Facts, in the order of their keys; those that were found by words the best first.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Recalled {
     /// The point in both times that is answered for.
@@ -101,12 +111,19 @@ impl Facts<'_> {
     /// Finds facts.
     ///
     /// Cost: a lookup for each key; else a scan of what is meant at that point, or with tags of what ever had the first
-    /// tag.
+    /// tag; for words what ever had one of them. Facts of an earlier version are indexed when they are asked for by words first.
     ///
     /// # Errors
     /// [`Error::Field`]; [`Error::Temporal`], [`Error::Document`].
     pub fn recall(&self, query: &Recall) -> Result<Recalled> {
         query.check()?;
+        if let Some(text) = &query.text {
+            text::ensure(self.store)?;
+            let (asked, after) = query.cursor.as_deref().map(text::read).transpose()?.unzip();
+            let view = self.store.view()?;
+            let point = asked.unwrap_or(query.point).resolve(&view)?;
+            return text::recall(&view, query, text, &point, after);
+        }
         let cursor = query.cursor.as_deref().map(|text| cursor::read(text, 1)).transpose()?;
         let view = self.store.view()?;
         let point = cursor.as_ref().map_or(query.point, |cursor| cursor.points[0]).resolve(&view)?;
@@ -130,7 +147,7 @@ impl Facts<'_> {
 }
 
 /// An answer that is being made.
-struct Answer<'q> {
+pub(super) struct Answer<'q> {
     query: &'q Recall,
     facts: Vec<ShownFact>,
     /// What was said, and where in the answer.
@@ -141,12 +158,12 @@ struct Answer<'q> {
 }
 
 impl<'q> Answer<'q> {
-    fn new(query: &'q Recall) -> Self {
+    pub(super) fn new(query: &'q Recall) -> Self {
         Self { query, facts: Vec::new(), said: HashMap::new(), tokens: 0, last: None, is_full: false }
     }
 
     /// Adds a fact, unless that is said already. Answers `false` if there is no room: the fact is not in.
-    fn take(
+    pub(super) fn take(
         &mut self,
         fact: &Fact<'_>,
         document: Document,
@@ -182,7 +199,7 @@ impl<'q> Answer<'q> {
         Ok(true)
     }
 
-    fn finish(self, shown: ShownPoint, point: &Resolved) -> Recalled {
+    pub(super) fn finish(self, shown: ShownPoint, point: &Resolved) -> Recalled {
         let cursor = self.last.filter(|_| self.is_full).map(|last| cursor::behind(&[point], &last));
         Recalled { point: shown, facts: self.facts, tokens: self.tokens, cursor }
     }

@@ -77,6 +77,9 @@ pub struct ShownFact {
     /// Other keys that say the same, up to twenty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub same_as: Vec<FactKey>,
+    /// How well it fits the words that were asked for; comparable within one question.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
     /// Whether the text was shortened and the value left out, for the budget of the answer.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub cut: bool,
@@ -100,6 +103,7 @@ impl ShownFact {
             valid: pieces::holding(collection, fact, point)?.into(),
             learned: Moment(fact.learned),
             same_as: Vec::new(),
+            score: None,
             cut: false,
         })
     }

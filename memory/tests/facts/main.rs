@@ -5,6 +5,7 @@ mod asked;
 mod changed;
 mod limits;
 mod model;
+mod words;
 
 use llmdb_engine::Engine;
 use llmdb_memory::{

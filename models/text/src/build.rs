@@ -19,7 +19,7 @@ impl TextIndex {
     /// interrupted is gone on with, in the language that it was begun with. Meanwhile every writer tells the index its texts as if it were complete; searching is
     /// refused. Texts that are too long are left out.
     ///
-    /// `text` says what the text of a value is; `progress` is told the number of rows so far, and stops the building, to be gone on
+    /// `text` says what the text of a row's value is; `progress` is told the number of rows so far, and stops the building, to be gone on
     /// with later, by returning false. Returns whether the index is complete.
     ///
     /// # Errors
@@ -28,7 +28,7 @@ impl TextIndex {
         store: Store<'_>,
         collection: &str,
         language: Language,
-        text: impl for<'v> Fn(&Value<'v>) -> Option<Cow<'v, str>>,
+        text: impl for<'v> Fn(&RowKey, &Value<'v>) -> Option<Cow<'v, str>>,
         mut progress: impl FnMut(u64) -> bool,
     ) -> Result<bool> {
         let mut txn = store.begin_write()?;
@@ -83,7 +83,7 @@ fn read<'v>(
     view: &'v View,
     collection: &str,
     behind: &[u8],
-    text: &impl for<'t> Fn(&Value<'t>) -> Option<Cow<'t, str>>,
+    text: &impl for<'t> Fn(&RowKey, &Value<'t>) -> Option<Cow<'t, str>>,
 ) -> Result<(Step<'v>, Option<Vec<u8>>)> {
     let facts = view.collection(collection)?;
     let last = RowKey::decode(behind);
@@ -100,13 +100,14 @@ fn read<'v>(
     let is_more: std::result::Result<(), Option<llmdb_temporal::Error>> = match facts.history_kind() {
         History::Plain => facts.scan(&rows, At::NOW)?.try_for_each(|fact| {
             let fact = fact.map_err(Some)?;
-            let texts = text(&fact.value).map(|text| (text, fact.learned));
+            let texts = text(&fact.row, &fact.value).map(|text| (text, fact.learned));
             if add(fact.row, texts.into_iter().collect()) { Ok(()) } else { Err(None) }
         }),
         History::Bitemporal { .. } => facts.versions_of(&rows, Which::All)?.try_for_each(|versions| {
             let (row, versions) = versions.map_err(Some)?;
-            let texts =
-                versions.iter().filter_map(|version| Some((text(&version.value)?, version.system.from)));
+            let texts = versions
+                .iter()
+                .filter_map(|version| Some((text(&row, &version.value)?, version.system.from)));
             if add(row, texts.collect()) { Ok(()) } else { Err(None) }
         }),
     };

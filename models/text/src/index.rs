@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Longest text in bytes that an index takes.
-pub const TEXT_LEN_MAX: usize = 1 << 20;
+pub const TEXT_LEN_MAX: usize = 5 << 20;
 
 /// The index of the texts of a collection, to write to.
 ///

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use llmdb_engine::Engine;
-use llmdb_temporal::{AsOf, At, History, Store, Valid, Value};
+use llmdb_temporal::{AsOf, At, History, RowKey, Store, Valid, Value};
 use llmdb_text::{Error, Language, Query, Search, TextIndex, Texts};
 
 use crate::naive::{NOTES, text_of};
 
-fn text<'v>(value: &Value<'v>) -> Option<Cow<'v, str>> {
+fn text<'v>(_: &RowKey, value: &Value<'v>) -> Option<Cow<'v, str>> {
     std::str::from_utf8(value.payload).ok().map(Cow::Borrowed)
 }
 

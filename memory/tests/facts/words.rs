@@ -1,0 +1,127 @@
+//! Facts by their words, at points of both times, in pages, with other conditions.
+
+use llmdb_memory::facts::{By, Document, Forget, NewFact, Point, Recall, What, limits};
+use llmdb_temporal::{AsOf, History, Valid, Value};
+use serde_json::json;
+
+use crate::{Desk, date, key, printed, tagged};
+
+fn keys(desk: &Desk, query: &Recall) -> Vec<String> {
+    desk.recall(query).facts.iter().map(|fact| fact.key.to_string()).collect()
+}
+
+fn found(desk: &Desk, words: &str) -> Vec<String> {
+    keys(desk, &Recall::text(words))
+}
+
+#[test]
+fn facts_are_found_by_what_they_say_the_best_first() {
+    let desk = Desk::new();
+    assert!(found(&desk, "anything").is_empty(), "of an empty memory, too");
+    let mut valued = tagged("carol/home", "moved", &["address"]);
+    valued.document.value = Some(json!({ "town": "Zürich", "since": 2021 }));
+    let facts = [
+        tagged("ada/city", "Ada has lived in London since March", &[]),
+        tagged("bob/city", "London. London is the town for Bob.", &["address"]),
+        tagged("bob/plan", "to move to Paris, one day", &[]),
+        valued,
+    ];
+    desk.facts().remember(&facts).unwrap();
+    assert_eq!(found(&desk, "london"), ["bob/city", "ada/city"]);
+    assert_eq!(found(&desk, "living")[..], ["ada/city"]);
+    assert_eq!(found(&desk, "zurich")[..], ["carol/home"]);
+    assert_eq!(found(&desk, "bob paris")[..1], ["bob/plan"]);
+    assert_eq!(found(&desk, "\"town for bob\""), ["bob/city"]);
+    assert_eq!(found(&desk, "addr*").len(), 2);
+    let narrow = Recall { what: What::Subject("ada".into()), ..Recall::text("london") };
+    assert_eq!(keys(&desk, &narrow), ["ada/city"]);
+    let narrow = Recall { tags: vec!["address".into()], ..Recall::text("london") };
+    assert_eq!(keys(&desk, &narrow), ["bob/city"]);
+    for what in [What::Prefix("bo".into()), What::Prefix("bob/c".into()), What::Keys(vec![key("bob/city")])] {
+        assert_eq!(keys(&desk, &Recall { what, ..Recall::text("london") }), ["bob/city"]);
+    }
+    let scores = printed(&desk.recall(&Recall::text("london")));
+    assert!(scores["facts"][0]["score"].as_f64() > scores["facts"][1]["score"].as_f64());
+    assert!(printed(&desk.recall(&Recall::default()))["facts"][0].get("score").is_none());
+}
+
+#[test]
+fn words_are_true_of_the_point_that_is_asked_for() {
+    let desk = Desk::new();
+    let first = desk.remember("ada/city", "London", "2019-03-01", "");
+    let second = desk.remember("ada/city", "Paris", "2019-06-01", "");
+    let on = |day: &str, known| Point { valid: date(day), known };
+    let asked = |words: &str, point| keys(&desk, &Recall { point, ..Recall::text(words) }).len();
+    assert_eq!(asked("london", Point::default()), 0);
+    assert_eq!(asked("london", on("2019-04-01", AsOf::Now)), 1);
+    assert_eq!(asked("london", Point { valid: None, known: AsOf::Time(first) }), 1);
+    assert_eq!(asked("paris", Point { valid: None, known: AsOf::Time(first) }), 0);
+    let txid = desk.store().view().unwrap().transaction_at(second).unwrap().unwrap().0;
+    desk.facts().undo(txid, &By::default()).unwrap();
+    assert_eq!((asked("london", Point::default()), asked("paris", Point::default())), (1, 0));
+    let forget = Forget { what: What::Subject("ada".into()), from: None, by: By::default() };
+    desk.facts().forget(&forget).unwrap();
+    assert_eq!((asked("london", Point::default()), asked("london", on("2019-04-01", AsOf::Now))), (0, 1));
+}
+
+#[test]
+fn long_answers_come_in_pages_that_fit_together() {
+    let desk = Desk::new();
+    let facts: Vec<_> = (0..45)
+        .map(|number| {
+            NewFact::new(&format!("s/n{number:02}"), format!("London {}", "x ".repeat(number % 9))).unwrap()
+        })
+        .collect();
+    desk.facts().remember(&facts).unwrap();
+    let all = keys(&desk, &Recall { results_max: 100, keep_duplicates: true, ..Recall::text("london") });
+    assert_eq!(all.len(), 45);
+    let mut query = Recall { results_max: 7, keep_duplicates: true, ..Recall::text("london") };
+    let mut paged = Vec::new();
+    loop {
+        let recalled = desk.recall(&query);
+        paged.extend(recalled.facts.iter().map(|fact| fact.key.to_string()));
+        // What is learned between two pages is not in them.
+        desk.remember("s/late", &format!("London {}", paged.len()), "", "");
+        query.cursor = recalled.cursor;
+        if query.cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(paged, all);
+    let once = desk.recall(&Recall { results_max: 20, ..Recall::text("london -late") });
+    assert!(once.facts.len() < 20 && once.facts.iter().any(|fact| fact.same_as.len() > 2));
+    let short = desk.recall(&Recall { tokens_max: Some(80), ..Recall::text("london") });
+    assert!(short.tokens <= 80 && !short.facts.is_empty() && short.cursor.is_some());
+    for text in ["", "!", "\"\""] {
+        let error = desk.facts().recall(&Recall::text(text)).unwrap_err();
+        assert!(error.to_string().starts_with("text: it has no word"), "{error}");
+    }
+    let wrong = Recall { cursor: Some("1.2.s/n01".into()), ..Recall::text("london") };
+    assert!(desk.facts().recall(&wrong).is_err());
+}
+
+#[test]
+fn the_longest_document_is_indexed() {
+    let desk = Desk::new();
+    let long: String =
+        (0..).map(|number: u32| format!("w{number} ")).take(limits::TEXT_BYTES_MAX / 9).collect();
+    desk.remember("a/long", &long, "", "");
+    assert_eq!(found(&desk, "w100000"), ["a/long"]);
+}
+
+#[test]
+fn facts_without_an_index_get_one_when_they_are_asked() {
+    let desk = Desk::new();
+    let store = desk.store();
+    let mut txn = store.begin_write().unwrap();
+    txn.create("facts", History::default()).unwrap();
+    for number in 0..400 {
+        let json = serde_json::to_string(&Document::new(format!("London {number}"))).unwrap();
+        let row = key(&format!("s/n{number}")).row();
+        txn.collection("facts").unwrap().put(row, Valid::Now, Value::json(&json)).unwrap();
+    }
+    txn.commit().unwrap();
+    assert_eq!(found(&desk, "347"), ["s/n347"]);
+    desk.remember("s/more", "London 1000", "", "");
+    assert_eq!(found(&desk, "1000"), ["s/more"]);
+}
