@@ -26,7 +26,7 @@ use llmdb_engine::Engine;
 pub use llmdb_temporal::{
     AsOf, Assertion, At, BEGINNING, Change, Changes, Collection, CollectionMut, Diff, Difference, Element,
     Erased, ErasedCheck, Erasure, ErasureNote, Error, FOREVER, Fact, Guard, History, Inside, KEY_LEN_MAX,
-    Kept, Key, KeyError, Kind, Period, PurgeProgress, Purged, Result, Retention, RowKey, Rows, Scan,
+    Kept, Key, KeyError, Kind, Period, PurgeProgress, Purged, Result, Retention, RowKey, Rows, RowsIn, Scan,
     ScrubReport, Store, Timestamp, Trace, TracePlace, Traces, TxnId, Undone, Valid, Value, ValueError,
     Version, Versions, View, Which, WriteTxn, value,
 };

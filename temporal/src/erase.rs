@@ -375,6 +375,10 @@ fn remove_row(txn: &mut llmdb_engine::WriteTxn<'_>, info: &Info, row: &[u8]) -> 
         removed.count += 1;
         removed.places.push((META.into(), key));
     }
+    for place in crate::beside::remove_row(txn, info.id, row)? {
+        removed.count += 1;
+        removed.places.push(place);
+    }
     forget_positions(txn, info, row, closed_before)?;
     crate::purge::forget_row(txn, info.id, row)?;
     Ok(removed)

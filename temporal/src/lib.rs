@@ -32,6 +32,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod beside;
 mod catalog;
 mod changes;
 mod epochs;
@@ -53,6 +54,7 @@ pub mod value;
 mod view;
 mod write;
 
+pub use beside::RowsIn;
 pub use catalog::History;
 pub use changes::{Change, Changes, Diff, Difference};
 pub use erase::{Erased, ErasedCheck, Erasure};

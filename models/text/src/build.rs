@@ -105,10 +105,11 @@ fn read<'v>(
         }),
         History::Bitemporal { .. } => facts.versions_of(&rows, Which::All)?.try_for_each(|versions| {
             let (row, versions) = versions.map_err(Some)?;
-            let texts = versions
-                .iter()
-                .filter_map(|version| Some((text(&row, &version.value)?, version.system.from)));
-            if add(row, texts.collect()) { Ok(()) } else { Err(None) }
+            let learned = |version: &llmdb_temporal::Version<'v>| {
+                Some((text(&row, &version.value)?, version.system.from))
+            };
+            let texts = versions.iter().filter_map(learned).collect();
+            if add(row, texts) { Ok(()) } else { Err(None) }
         }),
     };
     match is_more {

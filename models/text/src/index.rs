@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use llmdb_temporal::{RowKey, Timestamp, WriteTxn};
+use llmdb_temporal::{RowKey, RowsIn, Timestamp, WriteTxn};
 
 use crate::{
     Error, Language, Result, statistics,
@@ -52,8 +52,11 @@ impl TextIndex {
         meta.put(next_id, info.id.to_le_bytes())?;
         let index = Self { collection: collection.into(), info };
         index.store(txn)?;
-        for tree in [index.info.words_tree(), index.info.rows_tree()] {
+        let trees =
+            [(index.info.words_tree(), RowsIn::KeysBehindWords), (index.info.rows_tree(), RowsIn::Keys)];
+        for (tree, rows) in trees {
             txn.engine().tree(&tree)?;
+            txn.keep_beside(collection, &tree, rows)?;
         }
         Ok(index)
     }
@@ -93,8 +96,10 @@ impl TextIndex {
                 ..stored::sample_key(id, llmdb_temporal::FOREVER),
         )?;
         let info = Info { id, rules: Rules::of(Language::None), built: None };
-        txn.engine().drop_tree(&info.words_tree())?;
-        txn.engine().drop_tree(&info.rows_tree())?;
+        for tree in [info.words_tree(), info.rows_tree()] {
+            txn.engine().drop_tree(&tree)?;
+            txn.forget_beside(collection, &tree)?;
+        }
         Ok(true)
     }
 
@@ -195,8 +200,7 @@ impl TextIndex {
         Ok(())
     }
 
-    /// Forgets every word that only this row brought, in the transaction that erases the row: no word of it is left.
-    /// Returns how many words it had.
+    /// Forgets every word of a row. [`llmdb_temporal::Store::erase`] does so by itself. Returns how many words it had.
     ///
     /// # Errors
     /// [`Error::Temporal`]: abort.

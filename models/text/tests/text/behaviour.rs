@@ -133,6 +133,27 @@ fn an_erased_row_leaves_no_word() {
 }
 
 #[test]
+fn erasing_a_row_of_the_collection_erases_its_words() {
+    let engine = Engine::in_memory().unwrap();
+    let store = Store::new(&engine);
+    create(store);
+    for number in 0..300 {
+        put(store, &format!("row {number}"), &format!("London {number} and other words"), Valid::Now);
+    }
+    put(store, "ada", "the word is xyzzy in London", Valid::Now);
+    put(store, "ada", "plugh", Valid::Now);
+    store.erase(NOTES, "ada", &mut |_, _| true).unwrap();
+    let view = store.view().unwrap();
+    assert_eq!(view.snapshot().tree("_text/1/rows").unwrap().unwrap().len(), 300);
+    drop(view);
+    let also = [b"xyzzy".to_vec(), b"plugh".to_vec()];
+    let check = store.check_erased(NOTES, "ada", &also, &mut |_, _| true).unwrap();
+    assert!(check.is_clean(), "{check:?}");
+    assert_eq!(rows(store, "xyzzy", At::NOW), [""; 0]);
+    assert_eq!(rows(store, "299", At::NOW), ["row 299"]);
+}
+
+#[test]
 fn a_purge_keeps_the_words_that_are_still_said() {
     let engine = Engine::in_memory().unwrap();
     let store = Store::new(&engine);
