@@ -19,7 +19,7 @@ use rmcp::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Result, handler::Handler, lines::LINE_LEN_MAX, memory::Memory, tools::Listed};
+use crate::{Error, Result, handler::Handler, lines::LINE_LEN_MAX, memory::Memory, tools::Listed, web};
 
 /// Where the protocol is served.
 const PATH: &str = "/mcp";
@@ -82,8 +82,7 @@ pub(crate) async fn serve(
     ready: impl FnOnce(SocketAddr),
     ending: CancellationToken,
 ) -> Result<()> {
-    // Routes beside the protocol go here: they stand behind the same guards.
-    let beside = Router::new();
+    let beside = web::routes(memory.clone());
     serve_handlers(move || Handler::new(memory.clone(), Arc::clone(&tools)), beside, listen, ready, ending)
         .await
 }

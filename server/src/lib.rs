@@ -14,6 +14,7 @@ mod serve;
 mod stdio;
 mod tools;
 mod watch;
+mod web;
 
 pub use error::{Error, Result};
 pub use http::Listen;

@@ -6,6 +6,7 @@ mod hostile;
 mod http;
 mod life;
 mod many;
+mod page;
 mod reference;
 mod schemas;
 

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::{PATH, is_loopback};
 use crate::lines::LINE_LEN_MAX;
+use crate::web;
 
 /// Clients that are connected at the same time. Each holds some memory until it leaves or is silent for five minutes.
 const SESSIONS_MAX: usize = 256;
@@ -41,7 +42,7 @@ impl Guard {
     }
 
     /// The reason to refuse a request, if there is one.
-    fn refusal(&self, uri: &Uri, headers: &HeaderMap) -> Option<(StatusCode, &'static str)> {
+    fn refusal(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<(StatusCode, &'static str)> {
         let host = uri.host().or_else(|| text(headers, header::HOST).map(host_of));
         if !host.is_some_and(|host| self.is_ours(host)) {
             return Some((StatusCode::FORBIDDEN, "the server is not known under this host name; see --host"));
@@ -50,6 +51,10 @@ impl Guard {
         let origin = text(headers, header::ORIGIN);
         if origin.is_some_and(|origin| !self.is_ours(origin_host(origin))) {
             return Some((StatusCode::FORBIDDEN, "pages of this origin may not use the server; see --host"));
+        }
+        // The page says nothing of the memory; it asks for the token itself.
+        if *method == Method::GET && web::is_page(uri.path()) {
+            return None;
         }
         match (&self.token, text(headers, header::AUTHORIZATION)) {
             (Some(token), given) if !given.and_then(bearer).is_some_and(|given| same(token, given)) => {
@@ -71,7 +76,7 @@ impl Guard {
 
 /// Lets a request through, or answers why not.
 pub(super) async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    if let Some((status, why)) = guard.refusal(request.uri(), request.headers()) {
+    if let Some((status, why)) = guard.refusal(request.method(), request.uri(), request.headers()) {
         return refuse(status, why);
     }
     let begins = request.uri().path() == PATH
@@ -143,7 +148,7 @@ mod tests {
         for (name, value) in headers {
             map.insert(*name, HeaderValue::from_str(value).unwrap());
         }
-        guard.refusal(&Uri::from_static("/mcp"), &map).map(|(status, _)| status.as_u16())
+        guard.refusal(&Method::POST, &Uri::from_static("/mcp"), &map).map(|(status, _)| status.as_u16())
     }
 
     #[test]

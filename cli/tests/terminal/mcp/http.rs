@@ -11,20 +11,20 @@ use serde_json::{Value, json};
 use crate::Desk;
 
 /// A server on a free port.
-struct Server {
+pub(super) struct Server {
     child: Child,
     address: String,
 }
 
 /// An answer: status, headers, body.
-struct Answer {
-    status: u16,
-    headers: String,
-    body: String,
+pub(super) struct Answer {
+    pub status: u16,
+    pub headers: String,
+    pub body: String,
 }
 
 impl Server {
-    fn start(desk: &Desk, more: &[&str], token: Option<&str>) -> Self {
+    pub fn start(desk: &Desk, more: &[&str], token: Option<&str>) -> Self {
         let mut command = desk.command(&["mcp", "a.llmdb", "--http", "127.0.0.1:0", "--json"]);
         command.args(more).stderr(Stdio::piped()).env_remove("LLMDB_TOKEN");
         if let Some(token) = token {
@@ -39,7 +39,7 @@ impl Server {
         Self { child, address }
     }
 
-    fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let mut head =
             format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
