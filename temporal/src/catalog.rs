@@ -62,7 +62,7 @@ impl Info {
             Part::Closed => "closed",
             Part::Copy => "copy",
         };
-        format!("{META}/{}/{part}", self.id)
+        [META, "/", &self.id.to_string(), "/", part].concat()
     }
 
     pub(crate) fn parts(&self) -> &'static [Part] {

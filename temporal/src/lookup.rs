@@ -7,7 +7,8 @@ use crate::{
     Result,
     catalog::{Info, Part},
     record::{
-        CHAIN_END, OPEN_SUFFIX, ROW_END, Record, bounded_at, chain_after, crossing_at, crossing_of, crossings,
+        CHAIN_END, MOMENT_LEN, OPEN_SUFFIX, ROW_END, Record, bounded_at, chain_after, crossing_at,
+        crossing_of, crossings,
     },
     view::{Sources, Trees},
     write::{PAST_EPOCH, damaged_row},
@@ -20,13 +21,26 @@ pub(crate) fn believed<'s>(
     place: &[u8],
     valid: Timestamp,
 ) -> Result<Option<Record<'s>>> {
-    if let Some(value) = tree.get([place, OPEN_SUFFIX].concat())? {
-        let record = Record::decode_believed(OPEN_SUFFIX, value);
-        let record = record.ok_or_else(|| damaged_row(&name(), place))?;
-        if record.valid.contains(valid) {
-            return Ok(Some(record));
-        }
+    match open(tree, &name, place)?.filter(|record| record.valid.contains(valid)) {
+        Some(record) => Ok(Some(record)),
+        None => bounded(tree, &name, place, valid),
     }
+}
+
+/// The record of a row whose valid period has no end.
+fn open<'s>(tree: TreeRef<'s>, name: impl Fn() -> String, place: &[u8]) -> Result<Option<Record<'s>>> {
+    let Some(value) = tree.get([place, OPEN_SUFFIX].concat())? else { return Ok(None) };
+    let record = Record::decode_believed(OPEN_SUFFIX, value);
+    Ok(Some(record.ok_or_else(|| damaged_row(&name(), place))?))
+}
+
+/// The record of a row whose valid period has an end, and holds `valid`.
+fn bounded<'s>(
+    tree: TreeRef<'s>,
+    name: impl Fn() -> String,
+    place: &[u8],
+    valid: Timestamp,
+) -> Result<Option<Record<'s>>> {
     let from = [place, &bounded_at(valid)].concat();
     let Some((suffix, value)) = seek(tree, &from, place)? else { return Ok(None) };
     let record = Record::decode_believed(suffix, value).ok_or_else(|| damaged_row(&name(), place))?;
@@ -69,19 +83,30 @@ impl<'s> Trees<'s> {
         valid: Timestamp,
         system: Timestamp,
     ) -> Result<Option<Record<'s>>> {
-        let place = [&epoch.to_be_bytes()[..], row].concat();
+        let mut from = Vec::with_capacity(4 + row.len() + 1 + 2 * MOMENT_LEN);
+        from.extend_from_slice(&epoch.to_be_bytes());
+        from.extend_from_slice(row);
+        let place_len = from.len();
         let decode = |suffix: &[u8], value| {
             let record = Record::decode_closed(suffix, value);
-            record.ok_or_else(|| damaged_row(&info.tree(Part::Closed), &place))
+            record.ok_or_else(|| damaged_row(&info.tree(Part::Closed), row))
+        };
+        let mut seek_at = |suffix: &[u8]| {
+            from.truncate(place_len);
+            from.extend_from_slice(suffix);
+            seek(self.closed, &from, &from[..place_len])
         };
         // Of the chain, the first that ended later is the only one that may have been believed then.
-        let mut next = seek(self.closed, &[&place[..], &chain_after(system)].concat(), &place)?;
+        let mut next = seek_at(&chain_after(system))?;
         if let Some((suffix, value)) = next.filter(|(suffix, _)| crossing_of(suffix).is_none()) {
             let record = decode(suffix, value)?;
             if record.contains(valid, system) {
                 return Ok(Some(record));
             }
-            next = seek(self.closed, &[&place[..], CHAIN_END].concat(), &place)?;
+            next = seek_at(CHAIN_END)?;
+        }
+        if next.is_none() {
+            return Ok(None);
         }
         // The first crossing that has a record is known now; those before it need no look.
         for crossing in crossings(system) {
@@ -90,7 +115,7 @@ impl<'s> Trees<'s> {
                 Some((suffix, _)) if crossing_of(suffix).is_some_and(|first| crossing < first) => continue,
                 Some(_) => {}
             }
-            next = seek(self.closed, &[&place[..], &crossing_at(crossing, valid)].concat(), &place)?;
+            next = seek_at(&crossing_at(crossing, valid))?;
             if let Some((suffix, value)) = next {
                 let record = decode(suffix, value)?;
                 if record.contains(valid, system) {
@@ -161,17 +186,36 @@ impl<'s> Sources<'s> {
         moment: Timestamp,
     ) -> Result<Option<Record<'s>>> {
         let place = [&self.prefix[..], row].concat();
-        let survivor = believed(self.survivors, || self.name(info), &place, valid)?;
-        if survivor.is_some_and(|record| record.system.from <= moment) {
-            return Ok(survivor);
-        }
-        for epoch in self.epochs.clone() {
-            let record = trees.closed(info, epoch, row, valid, moment)?;
-            if record.is_some() {
-                return Ok(record);
+        let name = || self.name(info);
+        let holds = |record: &Record<'_>| record.contains(valid, moment);
+        let bounded = || Ok(bounded(self.survivors, name, &place, valid)?.filter(holds));
+        let closed = || {
+            for epoch in self.epochs.clone() {
+                let record = trees.closed(info, epoch, row, valid, moment)?;
+                if record.is_some() {
+                    return Ok(record);
+                }
             }
+            Ok(None)
+        };
+        // At most one record holds the point, so any order finds it. Who asks about an epoch that has ended mostly asks about
+        // rows that changed in it.
+        let is_past = !self.prefix.is_empty();
+        if is_past && let Some(record) = closed()? {
+            return Ok(Some(record));
         }
-        Ok(None)
+        let open = open(self.survivors, name, &place)?;
+        if open.filter(holds).is_some() {
+            return Ok(open);
+        }
+        if is_past {
+            return bounded();
+        }
+        // Behind an open record that began later there are mostly closed ones.
+        match open {
+            Some(_) => closed()?.map_or_else(bounded, |record| Ok(Some(record))),
+            None => bounded()?.map_or_else(closed, |record| Ok(Some(record))),
+        }
     }
 
     /// Name of the tree of the survivors.

@@ -216,8 +216,14 @@ pub(crate) fn crossings(system: Timestamp) -> Vec<u64> {
 }
 
 /// Suffix from which on the closed records of a row that ended after `system` follow, as a chain.
-pub(crate) fn chain_after(system: Timestamp) -> Vec<u8> {
-    [&[CHAIN][..], &ordinal(system).saturating_add(1).to_be_bytes()].concat()
+pub(crate) fn chain_after(system: Timestamp) -> [u8; 1 + MOMENT_LEN] {
+    behind_mark(CHAIN, ordinal(system).saturating_add(1).to_be_bytes())
+}
+
+fn behind_mark(mark: u8, moment: [u8; MOMENT_LEN]) -> [u8; 1 + MOMENT_LEN] {
+    let mut bytes = [mark; 1 + MOMENT_LEN];
+    bytes[1..].copy_from_slice(&moment);
+    bytes
 }
 
 /// Suffix of the first closed record of a row that crosses `crossing` and begins at `valid` or before.
@@ -241,8 +247,8 @@ pub(crate) const OPEN_SUFFIX: &[u8] = &[OPEN];
 pub(crate) const ROW_END: &[u8] = &[0xFF];
 
 /// Suffix of the first bounded record of a row that begins at `valid` or before.
-pub(crate) fn bounded_at(valid: Timestamp) -> Vec<u8> {
-    [&[BOUNDED][..], &descending(valid)].concat()
+pub(crate) fn bounded_at(valid: Timestamp) -> [u8; 1 + MOMENT_LEN] {
+    behind_mark(BOUNDED, descending(valid))
 }
 
 #[cfg(test)]

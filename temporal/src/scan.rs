@@ -203,6 +203,12 @@ impl<'s> Stream<'_, 's> {
         if self.kind == Kind::Plain {
             return Ok(Some((rest, &[], value)));
         }
+        // No row is the beginning of another one: what begins as the last row did is of the same row.
+        if !self.row.is_empty()
+            && let Some(suffix) = rest.strip_prefix(self.row)
+        {
+            return Ok(Some((&rest[..self.row.len()], suffix, value)));
+        }
         let (row, suffix) = RowKey::split(rest).ok_or_else(|| self.damaged(key))?;
         Ok(Some((row, suffix, value)))
     }
