@@ -59,7 +59,7 @@ pub fn every_page(db: &Db, output: &Output) -> Result<CheckReport, Failure> {
 
 pub fn run(args: &CheckArgs, output: &mut Output) -> Result<Exit, Failure> {
     if let (Some(key), Some(collection)) = (&args.erased, &args.collection) {
-        let row = args.row.row(key)?;
+        let row = args.row.row(collection, key)?;
         return erase::check(&args.db, collection, &row, &args.also, output);
     }
     let db = store::for_reading(&args.db.db, output)?;

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use llmdb::temporal::{Erasure, Key, RowKey, TracePlace};
+use llmdb::{
+    memory::facts::{FACTS, FactKey},
+    temporal::{Erasure, Key, RowKey, TracePlace},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -32,6 +35,7 @@ later. `llmdb check --erased` looks for what is left.
 
 Examples:
   llmdb erase people ada --yes --db my.llmdb
+  llmdb erase facts alice/employer --yes --db my.llmdb          # a fact of an agent, and its tags
   llmdb erase people ada --yes --set backups/november --db my.llmdb
   llmdb erase --finish --db my.llmdb
   llmdb erase --list --db my.llmdb")]
@@ -72,7 +76,11 @@ pub struct RowArgs {
 }
 
 impl RowArgs {
-    pub fn row(self, key: &str) -> Result<RowKey, Failure> {
+    /// The row of `collection` that `key` names: for facts of agents, `subject/name`.
+    pub fn row(self, collection: &str, key: &str) -> Result<RowKey, Failure> {
+        if collection == FACTS && self.partition == 0 && !self.int {
+            return Ok(key.parse::<FactKey>()?.row());
+        }
         let key = match self.int {
             true => {
                 Key::from(key.parse::<i64>().map_err(|_| Failure::usage(format!("{key:?} is no integer")))?)
@@ -100,9 +108,13 @@ pub fn run(args: &EraseArgs, output: &mut Output) -> Result<Exit, Failure> {
         !stop.is_asked()
     };
     let (erasure, scrub) = match (&args.collection, &args.key) {
+        (Some(collection), Some(key)) if collection == FACTS => {
+            let erased = db.memory().facts().erase(&key.parse()?, &mut tell)?.report;
+            (Some(erased.erasure), erased.scrub)
+        }
         (Some(collection), Some(key)) => {
-            let erased =
-                db.facts().erase(collection, args.row.row(key)?, &mut tell).map_err(llmdb::Error::from)?;
+            let row = args.row.row(collection, key)?;
+            let erased = db.facts().erase(collection, row, &mut tell).map_err(llmdb::Error::from)?;
             (Some(erased.erasure), erased.scrub)
         }
         _ => (None, db.facts().finish_erasures(&mut tell).map_err(llmdb::Error::from)?),

@@ -198,3 +198,17 @@ fn what_makes_no_sense_is_refused_with_what_to_write() {
     let missing = ["forget", "a/b", "--db", "none.llmdb"];
     assert_eq!(desk.run(&missing).exit, 8, "only remember makes a database");
 }
+
+#[test]
+fn a_fact_is_erased_by_its_key() {
+    let desk = Desk::new();
+    desk.ok(&["remember", "ada/secret", "swordfish", "--tag", "private"]);
+    desk.ok(&["remember", "ada/city", "London"]);
+    let said = desk.ok(&["erase", "facts", "ada/secret", "--yes"]);
+    assert!(said.contains("done"), "{said}");
+    assert_eq!(texts(&desk.json(&["recall"]), "facts"), ["London"]);
+    assert_eq!(desk.run(&["history", "ada/secret"]).exit, 1);
+    assert_eq!(desk.run(&["erase", "facts", "ada/secret", "--yes"]).exit, 1);
+    let check = desk.run(&["check", "--erased", "ada/secret", "--collection", "facts"]);
+    assert_eq!(check.exit, 0, "{} {}", check.text(), check.stderr);
+}

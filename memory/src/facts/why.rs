@@ -8,7 +8,7 @@ use super::{
     history::{unknown, versions},
     journal, pieces,
 };
-use crate::Result;
+use crate::{Error, Result};
 
 /// How a fact came to be known.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -78,7 +78,7 @@ impl Facts<'_> {
             holds: fact.is_some(),
             noted: journal::of(&view, shown.learned.txid.0)?,
             asserted: shown,
-            replaced: told.believed(asserted.valid, Timestamp::new(learned.get().saturating_sub(1)))?,
+            replaced: told.replaced(asserted.valid, learned)?,
             replaced_by: told.replacements(&versions, &asserted)?,
         })
     }
@@ -104,6 +104,14 @@ struct Teller<'a, 's> {
 impl<'s> Teller<'_, 's> {
     fn show(&self, version: &Version<'_>) -> Result<ShownVersion> {
         ShownVersion::new(self.view, self.key, version)
+    }
+
+    /// What had been believed of `valid` when something else was learned of it; nothing if that is not kept any more.
+    fn replaced(&self, valid: Period, learned: Timestamp) -> Result<Vec<ShownVersion>> {
+        match self.believed(valid, Timestamp::new(learned.get().saturating_sub(1))) {
+            Err(Error::Temporal(llmdb_temporal::Error::NotKept { .. })) => Ok(Vec::new()),
+            believed => believed,
+        }
     }
 
     /// What was believed of `valid` at `known`, cut to it.

@@ -187,3 +187,43 @@ fn a_fact_tells_where_it_comes_from_and_what_became_of_it() {
     assert_eq!((&end["noted"]["op"], &end["by"]), (&json!("forget"), &json!([])), "{gone:?}");
     assert_eq!(desk.facts().history(&key("ada/city"), &HistoryQuery::default()).unwrap().versions.len(), 6);
 }
+
+#[test]
+fn what_is_erased_was_never_there_and_its_tags_neither() {
+    let desk = Desk::new();
+    let secret = tagged("ada/secret", "swordfish", &["home", "private"]);
+    desk.facts().remember(&[secret, tagged("ada/city", "London", &["home"])]).unwrap();
+    let learned = desk.store().view().unwrap().snapshot().timestamp();
+    desk.remember("ada/secret", "tuna", "", "");
+    let erased = desk.facts().erase(&key("ada/secret"), &mut |_, _| true).unwrap();
+    assert!(erased.complete && erased.removed > 0, "{erased:?}");
+    for point in [Point::default(), Point::both(learned)] {
+        assert_eq!(desk.text("ada/secret", point), None);
+        let home = desk.recall(&Recall { tags: vec!["home".into()], point, ..Recall::default() });
+        assert_eq!(home.facts.iter().map(|fact| fact.document.text.as_str()).collect::<Vec<_>>(), ["London"]);
+    }
+    let no = |result: Result<(), Error>| assert!(matches!(result, Err(Error::NotFound { .. })), "{result:?}");
+    no(desk.facts().history(&key("ada/secret"), &HistoryQuery::default()).map(drop));
+    no(desk.facts().why(&key("ada/secret"), Point::both(learned)).map(drop));
+    no(desk.facts().erase(&key("ada/secret"), &mut |_, _| true).map(drop));
+    let also = [b"swordfish".to_vec(), b"private".to_vec()];
+    let check = desk.store().check_erased("facts", key("ada/secret").row(), &also, &mut |_, _| true).unwrap();
+    assert!(check.is_clean(), "{check:?}");
+}
+
+#[test]
+fn an_erasure_that_was_stopped_goes_on() {
+    let desk = Desk::new();
+    desk.facts().remember(&[tagged("ada/secret", "swordfish", &["private"])]).unwrap();
+    let erased = desk.facts().erase(&key("ada/secret"), &mut |_, _| false).unwrap();
+    assert!(!erased.complete, "{erased:?}");
+    assert!(
+        desk.facts().history(&key("ada/secret"), &HistoryQuery::default()).is_err(),
+        "it is gone for readers"
+    );
+    assert!(desk.store().finish_erasures(&mut |_, _| true).unwrap().is_complete());
+    let check =
+        desk.store()
+            .check_erased("facts", key("ada/secret").row(), &[b"swordfish".to_vec()], &mut |_, _| true);
+    assert!(check.unwrap().is_clean());
+}
