@@ -14,7 +14,8 @@ const BUFFER_BYTES_MAX: usize = 32 << 20;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LogOptions {
     /// Largest segment, in bytes. Segments begin at one window and double until they are this large. Larger
-    /// ones change seldom; smaller ones give space back sooner. Default 64 MiB.
+    /// ones change seldom; smaller ones give space back sooner, and leave less to be read in vain when the log is
+    /// opened: the first and the last are read as a whole. Default 16 MiB.
     pub segment_bytes_max: u64,
     /// How far ahead of the write position a new segment is filled with zeros, in bytes. Default 1 MiB.
     pub window_bytes: u64,
@@ -24,18 +25,18 @@ pub struct LogOptions {
     /// Full batches being written at once. The log holds two buffers more than this, each `batch_bytes_max`
     /// long, of which only what is used becomes resident. Default 4.
     pub in_flight_max: usize,
-    /// Retired segments kept for later use. Default 2.
+    /// Retired segments kept for later use. Default 8.
     pub spare_segments_max: usize,
 }
 
 impl Default for LogOptions {
     fn default() -> Self {
         Self {
-            segment_bytes_max: 64 << 20,
+            segment_bytes_max: 16 << 20,
             window_bytes: 1 << 20,
             batch_bytes_max: 1 << 20,
             in_flight_max: 4,
-            spare_segments_max: 2,
+            spare_segments_max: 8,
         }
     }
 }

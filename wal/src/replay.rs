@@ -31,8 +31,8 @@ use crate::{
 
 /// The whole records of a log behind some position.
 ///
-/// Memory: a window of 2 MiB, or one batch if that is longer, and some bytes for every record that is longer
-/// than a batch.
+/// Memory: a window of 2 MiB, or one batch if that is longer; up to 64 MiB of log, so that it is read once; and some
+/// bytes for every record that is longer than a batch.
 #[derive(Debug)]
 pub struct Replay {
     folder: Folder,
@@ -55,7 +55,7 @@ impl Replay {
     /// more. No folder is an empty log. What is found whole is durable when this returns: also what an
     /// earlier process left in the page cache.
     ///
-    /// Cost: one read of the segments from `from` on, and of the newest to the end of its file.
+    /// Cost: one read of the segments from the one on that holds `from`, and of the newest to the end of its file.
     ///
     /// # Errors
     /// - [`LogError::Corruption`] if there is damage and `tail` is [`TailPolicy::Strict`]; if a segment

@@ -83,12 +83,27 @@ impl Log {
             (Arc::clone(&segment.file), segment.reserved, segment.end)
         };
         let len = self.options.window_bytes.min(end - from);
-        self.reserve(&*file, from, len, haste)?;
+        match self.reserve(&*file, from, len, haste) {
+            // On a full disk the room of spare segments is of more use than they are.
+            Err(LogError::NoSpace { .. }) if self.remove_spares()? => {
+                self.reserve(&*file, from, len, haste)?
+            }
+            reserved => reserved?,
+        }
         lock(&self.tail).segment.as_mut().expect("segments do not go away").reserved = from + len;
         if let Some(segment) = lock(&self.files).live.back_mut() {
             segment.file_bytes = from + len;
         }
         Ok(())
+    }
+
+    /// Removes the segments that are kept for later use; whether there were any.
+    fn remove_spares(&self) -> LogResult<bool> {
+        let spares = std::mem::take(&mut lock(&self.files).spares);
+        for spare in &spares {
+            self.folder.remove(Name::Spare(spare.index))?;
+        }
+        Ok(!spares.is_empty())
     }
 
     fn reserve(&self, file: &dyn File, offset: u64, len: u64, haste: Haste) -> LogResult<()> {

@@ -4,6 +4,7 @@ use llmdb_base::{Lsn, StoreId};
 
 use super::{
     debris,
+    media::Kept,
     survey::{Access, Headless, Known, Survey, open},
     tracker::Tracker,
     walk::{Batch, Position, Walk},
@@ -17,12 +18,17 @@ use crate::{
 };
 
 /// A segment that a replay goes through, and where.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Step {
     pub segment: Known,
     /// End of its last whole batch that belongs to the log.
     pub until: Lsn,
+    /// Parts of it that were kept in memory.
+    pub kept: Kept,
 }
+
+/// Memory for log that is read once: the tail that checkpoints leave mostly fits.
+const KEPT_BYTES_MAX: u64 = 64 << 20;
 
 /// What the validating pass found.
 #[derive(Debug)]
@@ -149,10 +155,13 @@ impl Scanner<'_> {
 
     /// Walks along whole batches, at most up to `until`.
     fn follow(&mut self, segment: &Known, until: Option<Lsn>, access: Access) -> LogResult<(Found, Walk)> {
-        let media = open(self.folder, Name::Segment(segment.header.index), access)?;
+        let mut media = open(self.folder, Name::Segment(segment.header.index), access)?;
         if access == Access::Sync {
             media.sync()?;
         }
+        let known: u64 = self.scan.steps.iter().map(|step| step.kept.len()).sum();
+        let wanted = self.from.get().saturating_sub(segment.header.first_lsn.get());
+        media.keep(Kept::up_to(KEPT_BYTES_MAX.saturating_sub(known), wanted));
         let mut walk = Walk::new(media, segment.header, Position::first(segment.header_checksum));
         let step = self.scan.steps.len();
         let mut reached = walk.end();
@@ -166,7 +175,8 @@ impl Scanner<'_> {
             reached = walk.end();
             self.scan.written_end = self.scan.written_end.max(batch.lsn.plus(batch.used as u64));
         }
-        self.scan.steps.push(Step { segment: *segment, until: reached });
+        let kept = walk.take_kept();
+        self.scan.steps.push(Step { segment: *segment, until: reached, kept });
         self.scan.chain_end = reached;
         Ok((found, walk))
     }

@@ -17,8 +17,7 @@ use crate::{
     fragment::{Fragment, Kind},
 };
 
-/// Reads what the validating pass found whole. Every batch is verified again, since memory holds none of
-/// them.
+/// Reads what the validating pass found whole. Every batch is verified again, since memory holds few of them.
 #[derive(Debug)]
 pub(super) struct Stream {
     folder: Folder,
@@ -106,7 +105,7 @@ impl Stream {
     }
 
     fn next_batch(&mut self) -> LogResult<()> {
-        let Some(step) = self.steps.get(self.step) else {
+        let Some(step) = self.steps.get_mut(self.step) else {
             return Err(LogError::corruption(
                 0,
                 0,
@@ -133,9 +132,10 @@ impl Stream {
         Err(LogError::corruption(index, walk.end_offset(), "a batch is damaged that was whole before"))
     }
 
-    fn open_walk(folder: &Folder, step: &Step, begin: Option<Begin>) -> LogResult<Walk> {
+    fn open_walk(folder: &Folder, step: &mut Step, begin: Option<Begin>) -> LogResult<Walk> {
         let segment = &step.segment;
-        let media = open(folder, Name::Segment(segment.header.index), Access::Read)?;
+        let mut media = open(folder, Name::Segment(segment.header.index), Access::Read)?;
+        media.keep(std::mem::take(&mut step.kept));
         let position = begin.map_or(Position::first(segment.header_checksum), |begin| begin.position);
         Ok(Walk::new(media, segment.header, position))
     }

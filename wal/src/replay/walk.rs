@@ -3,7 +3,7 @@
 use llmdb_base::Lsn;
 use llmdb_vfs::BLOCK_SIZE;
 
-use super::media::Media;
+use super::media::{Kept, Media};
 use crate::{
     LogResult,
     batch::{self, BatchHeader, Place},
@@ -85,6 +85,11 @@ impl Walk {
 
     pub(super) fn end_offset(&self) -> u64 {
         self.next.offset
+    }
+
+    /// What was kept of the segment for another pass.
+    pub(super) fn take_kept(&mut self) -> Kept {
+        self.media.take_kept()
     }
 
     pub(super) fn into_media(self) -> Media {
