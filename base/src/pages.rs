@@ -82,6 +82,12 @@ pub trait ReadPages {
         let _ = child;
     }
 
+    /// As [`ReadPages::read_ahead`], for nodes that will be read one after the other. What lies side by side is fetched
+    /// as one. Free to do nothing.
+    fn read_ahead_all(&self, children: &[ChildRef]) {
+        let _ = children;
+    }
+
     /// Says that `bytes`, a part of a page that this gave out, will be read soon. Free to do nothing.
     fn prefetch_bytes(&self, bytes: &[u8]) {
         let _ = bytes;

@@ -8,7 +8,7 @@ impl Tree {
     /// Asks for the leaves of `keys`, which ascend, to be fetched from the disk while the caller goes on. The branches
     /// above are read, level by level: those of a level are fetched side by side. Keys need not be in the tree.
     ///
-    /// Returns how many leaves these are. Cost: a way down for each key, without the leaf; a hint to the system for
+    /// Returns how many nodes these are, leaves and branches. Cost: a way down for each key, without the leaf; a hint to the system for
     /// each page that nobody has touched.
     ///
     /// # Errors
@@ -17,20 +17,19 @@ impl Tree {
         if self.is_empty() {
             return Ok(0);
         }
-        let mut leaf_count = 1;
+        let mut node_count = 1;
         let mut children = vec![self.root_ref()?; keys.len()];
         for level in (1..self.height).rev() {
             let mut last = ChildRef::NONE;
-            leaf_count = 0;
             for (child, key) in children.iter_mut().zip(keys) {
                 *child = self.step_down(pages, *child, level, key)?;
                 if *child != last {
                     pages.read_ahead(*child);
                     last = *child;
-                    leaf_count += 1;
+                    node_count += 1;
                 }
             }
         }
-        Ok(leaf_count)
+        Ok(node_count)
     }
 }

@@ -8,6 +8,9 @@ use crate::{
     value,
 };
 
+/// Leaves asked for together.
+const AHEAD: usize = 64;
+
 impl Tree {
     /// Calls `visit` for every node before it is entered, parents before children, and for every out-of-line value.
     /// A node is entered if `visit` answers `true`; the answer for a value means nothing.
@@ -25,7 +28,7 @@ impl Tree {
             return Ok(());
         }
         let root = self.root_ref()?;
-        self.walk_node(pages, root, self.height - 1, visit)
+        self.walk_node(pages, root, self.height - 1, visit).map(drop)
     }
 
     fn walk_node<P: ReadPages, E: From<PageError>>(
@@ -34,19 +37,26 @@ impl Tree {
         child: ChildRef,
         level: u8,
         visit: &mut dyn FnMut(PageUse) -> Result<bool, E>,
-    ) -> Result<(), E> {
+    ) -> Result<bool, E> {
         if !visit(PageUse::Node { child, level })? {
-            return Ok(());
+            return Ok(false);
         }
         let node = fetch(pages, self.id, child, level)?;
+        let mut was_entered = false;
         for index in 0..node.count() {
             if level > 0 {
-                self.walk_node(pages, node.child(index)?, level - 1, visit)?;
+                if level == 1 && was_entered && (index == 1 || index.is_multiple_of(AHEAD)) {
+                    // Whoever entered one leaf will mostly enter the next ones.
+                    let next = index..node.count().min((index / AHEAD + 1) * AHEAD);
+                    let children = next.map(|index| node.child(index)).collect::<PageResult<Vec<_>>>()?;
+                    pages.read_ahead_all(&children);
+                }
+                was_entered = self.walk_node(pages, node.child(index)?, level - 1, visit)?;
             } else if let Some(run) = node.run(index)? {
                 visit(PageUse::Run(run))?;
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which pages are asked for ahead of many changes.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::{cell::RefCell, collections::BTreeSet};
+use std::{cell::RefCell, collections::BTreeSet, ops::Bound};
 
 use llmdb_base::{ChildRef, PageBytes, PageResult, ReadPages, RunRef, TreeId};
 use llmdb_btree::{
@@ -14,11 +14,26 @@ struct Noted<'a> {
     pages: &'a VecPages,
     asked: RefCell<BTreeSet<u64>>,
     read: RefCell<BTreeSet<u64>>,
+    /// Read before they were asked for.
+    surprises: RefCell<BTreeSet<u64>>,
+}
+
+impl<'a> Noted<'a> {
+    fn new(pages: &'a VecPages) -> Self {
+        Self { pages, asked: RefCell::default(), read: RefCell::default(), surprises: RefCell::default() }
+    }
+
+    fn has_few_surprises(&self) -> bool {
+        self.surprises.borrow().len() * 10 < self.read.borrow().len()
+    }
 }
 
 impl ReadPages for Noted<'_> {
     fn page(&self, child: ChildRef) -> PageResult<&PageBytes> {
-        self.read.borrow_mut().insert(child.pgno().get());
+        let pgno = child.pgno().get();
+        if self.read.borrow_mut().insert(pgno) && !self.asked.borrow().contains(&pgno) {
+            self.surprises.borrow_mut().insert(pgno);
+        }
         self.pages.page(child)
     }
 
@@ -33,6 +48,10 @@ impl ReadPages for Noted<'_> {
     fn read_ahead(&self, child: ChildRef) {
         self.asked.borrow_mut().insert(child.pgno().get());
     }
+
+    fn read_ahead_all(&self, children: &[ChildRef]) {
+        children.iter().for_each(|child| self.read_ahead(*child));
+    }
 }
 
 fn key(number: u32) -> Vec<u8> {
@@ -40,32 +59,60 @@ fn key(number: u32) -> Vec<u8> {
 }
 
 fn noted<'a>(tree: &Tree, pages: &'a VecPages, numbers: impl Iterator<Item = u32>) -> (Noted<'a>, u64) {
-    let noted = Noted { pages, asked: RefCell::default(), read: RefCell::default() };
+    let noted = Noted::new(pages);
     let keys: Vec<Vec<u8>> = numbers.map(key).collect();
     let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
-    let leaf_count = tree.read_ahead(&noted, &keys).unwrap();
-    (noted, leaf_count)
+    let node_count = tree.read_ahead(&noted, &keys).unwrap();
+    (noted, node_count)
 }
 
 #[test]
 fn leaves_are_asked_for_and_not_read() {
     let mut pages = VecPages::new(Verify::Header);
     let mut tree = Tree::empty(TreeId::new(1));
-    let (asked, leaf_count) = noted(&tree, &pages, 0..10);
-    assert_eq!((asked.asked.borrow().len(), leaf_count), (0, 0), "an empty tree has no leaf");
+    let (asked, node_count) = noted(&tree, &pages, 0..10);
+    assert_eq!((asked.asked.borrow().len(), node_count), (0, 0), "an empty tree has no node");
     for number in 0..20_000 {
         tree.insert(&mut pages, &key(number), NewValue::Bytes(&[7; 100])).unwrap();
     }
     assert!(tree.height >= 3);
-    let (all, leaf_count) = noted(&tree, &pages, 0..20_000);
+    let (all, node_count) = noted(&tree, &pages, 0..20_000);
     assert_eq!(all.asked.borrow().len() + 1, pages.live_page_count(), "every page but the root");
-    assert_eq!(all.read.borrow().len() as u64 + leaf_count, pages.live_page_count() as u64);
-    let (one, leaf_count) = noted(&tree, &pages, 5_000..5_003);
-    assert!((1..=2).contains(&leaf_count));
+    assert_eq!(node_count, pages.live_page_count() as u64);
+    let (one, node_count) = noted(&tree, &pages, 5_000..5_003);
+    assert!((3..=2 * u64::from(tree.height)).contains(&node_count), "{node_count}");
     // The leaf that a later lookup reads is among those asked for.
-    let reader = Noted { pages: &pages, asked: RefCell::default(), read: RefCell::default() };
+    let reader = Noted::new(&pages);
     tree.get(&reader, &key(5_001)).unwrap().unwrap();
     let mut wanted = reader.read.borrow().clone();
     wanted.remove(&tree.root.pgno().get());
     assert!(wanted.is_subset(&one.asked.borrow()));
+}
+
+/// Leaves of a long walk are asked for before they are read, both ways; a short walk asks for none.
+#[test]
+fn a_long_walk_asks_ahead() {
+    let mut pages = VecPages::new(Verify::Header);
+    let mut tree = Tree::empty(TreeId::new(1));
+    for number in 0..20_000 {
+        tree.insert(&mut pages, &key(number), NewValue::Bytes(&[7; 100])).unwrap();
+    }
+    for is_forward in [true, false] {
+        let noted = Noted::new(&pages);
+        let mut rows = tree.range(&noted, Bound::Unbounded, Bound::Unbounded).unwrap();
+        let mut step = || if is_forward { rows.next() } else { rows.next_back() };
+        (0..200).for_each(|_| assert!(step().unwrap().is_ok()));
+        assert!(noted.asked.borrow().is_empty(), "{:?}", noted.asked);
+        (200..20_000).for_each(|_| assert!(step().unwrap().is_ok()));
+        // The first leaves, branches, and the first leaf under each branch.
+        assert!(
+            noted.has_few_surprises(),
+            "{} of {}",
+            noted.surprises.borrow().len(),
+            noted.read.borrow().len()
+        );
+    }
+    let walked = Noted::new(&pages);
+    tree.walk(&walked, &mut |_| Ok::<_, llmdb_base::PageError>(true)).unwrap();
+    assert!(walked.has_few_surprises());
 }

@@ -76,6 +76,7 @@ impl Shared {
             log_bytes: self.log_bytes_since_checkpoint(),
             nodes: self.pager.replaced_pages(),
             live_pages: self.pager.live_pages(),
+            idle_log_bytes: 2 * self.options.segment_bytes_max.min(u64::MAX / 2),
         }
     }
 
@@ -84,9 +85,11 @@ impl Shared {
         self.backlog().replay_us(self.pace.op_ns(), self.options.recovery.read_us)
     }
 
-    /// Whether a replay would take longer than it should when a checkpoint begins.
+    /// Whether a replay would take longer than it should when a checkpoint begins, or so many epochs have passed that
+    /// a crash might lose more of them than the next opening skips.
     fn replay_is_long(&self) -> bool {
-        self.log_bytes_since_checkpoint() >= self.options.checkpoint_log_bytes
+        self.pager.epochs_since_checkpoint() >= llmdb_pager::CHECKPOINT_EPOCHS
+            || self.log_bytes_since_checkpoint() >= self.options.checkpoint_log_bytes
             || self.replay_us() >= self.options.recovery.checkpoint_us
     }
 
@@ -142,7 +145,8 @@ impl Shared {
     }
 
     fn toll(&self) -> Toll {
-        if self.log_bytes_since_checkpoint() >= self.options.stall_log_bytes {
+        let is_long = self.log_bytes_since_checkpoint() >= self.options.stall_log_bytes;
+        if is_long || self.pager.epochs_since_checkpoint() >= llmdb_pager::STALL_EPOCHS {
             return Toll::Stop;
         }
         pace::toll(self.replay_us(), &self.options.recovery)

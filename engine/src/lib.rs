@@ -56,7 +56,7 @@ pub use options::{
     Background, Churn, Durability, LogTail, LongReaders, Options, RecoveryTime, Sharing, StartFrom,
 };
 pub use probe::DiskReport;
-pub use recovery::RecoveryReport;
+pub use recovery::{RecoveryReport, RecoveryTook};
 pub use salvage::{LostRange, SalvageReport};
 pub use scrub::ScrubReport;
 pub use set::{ErasureNote, Finish, PageProgress, RestoreReport, RestoreSource, RestoreTo, SetBackup};

@@ -78,9 +78,9 @@ pub enum Sharing {
 pub struct RecoveryTime {
     /// Estimate at which a checkpoint begins, in microseconds. Default: 400 ms. Smaller: more writing.
     pub checkpoint_us: u64,
-    /// Estimate from which on writers are slowed down, so that the checkpoint under way catches up. Default: 700 ms.
+    /// Estimate from which on writers are slowed down, so that the checkpoint under way catches up. Default: 650 ms.
     pub throttle_us: u64,
-    /// Estimate at which writers wait for a checkpoint. Default: 900 ms. [`u64::MAX`] in all three leaves recovery to
+    /// Estimate at which writers wait for a checkpoint. Default: 800 ms. [`u64::MAX`] in all three leaves recovery to
     /// the size of the log alone.
     pub stall_us: u64,
     /// What reading one page of a cold file takes, many being asked for at once. Default: 25 us, a disk in the
@@ -90,7 +90,7 @@ pub struct RecoveryTime {
 
 impl Default for RecoveryTime {
     fn default() -> Self {
-        Self { checkpoint_us: 400_000, throttle_us: 700_000, stall_us: 900_000, read_us: 25 }
+        Self { checkpoint_us: 400_000, throttle_us: 650_000, stall_us: 800_000, read_us: 25 }
     }
 }
 
@@ -155,7 +155,8 @@ pub struct Options {
     pub stall_log_bytes: u64,
     /// Memory for pages that no checkpoint has written yet; beyond it, they are written early. Default: 256 MiB.
     pub dirty_bytes_max: u64,
-    /// Largest size of one file of the log. Default: 64 MiB.
+    /// Largest size of one file of the log. Recovery reads the first and the last that it needs as a whole. Default: 16
+    /// MiB.
     pub segment_bytes_max: u64,
     /// Piece of the log that is prepared ahead of the writing. Default: 1 MiB.
     pub log_window_bytes: u64,
@@ -191,6 +192,10 @@ pub struct Options {
     pub churn: Churn,
     /// See [`LongReaders`].
     pub long_readers: LongReaders,
+    /// A file that is longer than it has to be by a tenth, and by 8 MiB, is compacted in the background once nobody has
+    /// written for so long, in microseconds; the next commit stops it. [`u64::MAX`] for never. Default: 5 s. Only with
+    /// [`Background::Threads`].
+    pub compact_calm_us: u64,
 }
 
 impl Default for Options {
@@ -202,7 +207,7 @@ impl Default for Options {
             checkpoint_log_bytes: 64 << 20,
             stall_log_bytes: 256 << 20,
             dirty_bytes_max: 256 << 20,
-            segment_bytes_max: 64 << 20,
+            segment_bytes_max: 16 << 20,
             log_window_bytes: 1 << 20,
             log_tail: LogTail::Strict,
             start_from: StartFrom::Newest,
@@ -217,6 +222,7 @@ impl Default for Options {
             recovery: RecoveryTime::default(),
             churn: Churn::default(),
             long_readers: LongReaders::default(),
+            compact_calm_us: 5_000_000,
         }
     }
 }

@@ -26,7 +26,12 @@ const OP_NS_RANGE: std::ops::RangeInclusive<u64> = 300..=50_000;
 /// Decoding an operation again, which the measurement does not include.
 const DECODE_NS: u64 = 200;
 /// Reading 1 KiB of log, with its checksum, and copying it.
-const LOG_KIB_US: u64 = 1;
+const LOG_KIB_US: u64 = 2;
+/// Opening files and meta pages.
+const FILES_US: u64 = 10_000;
+/// Live pages for which a page of the allocation map is read, in each of two generations; one after the other.
+const MAP_PAGES: u64 = 32_288;
+const MAP_PAGE_US: u64 = 100;
 /// Reading a page among its neighbours: a replay that needs many of a file reads all of it ahead.
 const SCAN_PAGE_US: u64 = 8;
 /// Operations measured before the measurement counts.
@@ -46,6 +51,8 @@ pub(crate) struct Backlog {
     /// Nodes to be read that a cold cache does not have.
     pub nodes: u64,
     pub live_pages: u64,
+    /// Log before and behind those bytes that is read all the same: what is left of the first and the last segment.
+    pub idle_log_bytes: u64,
 }
 
 impl Backlog {
@@ -53,8 +60,15 @@ impl Backlog {
     pub fn replay_us(&self, op_ns: u64, read_us: u64) -> u64 {
         let apply = self.ops.saturating_mul(op_ns + DECODE_NS) / 1_000;
         let log = self.log_bytes / 1_024 * LOG_KIB_US;
+        let opening = if self.log_bytes > 0 { self.opening_us() } else { 0 };
         let reads = (self.nodes.saturating_mul(read_us)).min(self.live_pages.saturating_mul(SCAN_PAGE_US));
-        apply.saturating_add(log).saturating_add(reads)
+        apply.saturating_add(log).saturating_add(reads).saturating_add(opening)
+    }
+
+    /// What opening takes before anything is replayed.
+    fn opening_us(&self) -> u64 {
+        let map = (1 + self.live_pages / MAP_PAGES) * 2 * MAP_PAGE_US;
+        FILES_US + map + self.idle_log_bytes / 1_024 * LOG_KIB_US
     }
 }
 
@@ -188,12 +202,20 @@ mod tests {
 
     #[test]
     fn a_replay_costs_operations_log_and_cold_pages() {
-        let backlog = Backlog { ops: 100_000, log_bytes: 10 << 20, nodes: 1_000, live_pages: 1 << 20 };
-        assert_eq!(backlog.replay_us(1_800, 100), 200_000 + 10_240 + 100_000);
+        let backlog = Backlog {
+            ops: 100_000,
+            log_bytes: 10 << 20,
+            nodes: 1_000,
+            live_pages: 1 << 20,
+            idle_log_bytes: 2 << 20,
+        };
+        let opening = 10_000 + 33 * 200 + 4_096;
+        assert_eq!(backlog.replay_us(1_800, 100), 200_000 + 20_480 + 100_000 + opening);
         // Of a small file, no more is read than there is.
         let small = Backlog { live_pages: 2_000, nodes: 50_000, ..backlog };
-        assert_eq!(small.replay_us(1_800, 100), 200_000 + 10_240 + 16_000);
-        let huge = Backlog { ops: u64::MAX, log_bytes: u64::MAX, nodes: u64::MAX, live_pages: u64::MAX };
+        assert_eq!(small.replay_us(1_800, 100), 200_000 + 20_480 + 16_000 + 10_000 + 200 + 4_096);
+        let most = u64::MAX;
+        let huge = Backlog { ops: most, log_bytes: most, nodes: most, live_pages: most, idle_log_bytes: 0 };
         assert!(huge.replay_us(50_000, 100) > u64::MAX / 2_000);
         assert_eq!(Backlog::default().replay_us(4_000, 100), 0);
     }

@@ -9,7 +9,7 @@
 mod common;
 
 use common::{Change, Step, killed, open_with, options, script::Script, script::commit, script::key};
-use llmdb_engine::Options;
+use llmdb_engine::{Options, RecoveryTime};
 use llmdb_vfs::crash::{Chooser, CrashVfs};
 
 fn no_checkpoints() -> Options {
@@ -18,6 +18,8 @@ fn no_checkpoints() -> Options {
     options.stall_log_bytes = 1 << 40;
     options.segment_bytes_max = 16 << 20;
     options.log_window_bytes = 1 << 20;
+    let never = u64::MAX;
+    options.recovery = RecoveryTime { checkpoint_us: never, throttle_us: never, stall_us: never, read_us: 1 };
     options
 }
 

@@ -56,7 +56,7 @@ impl Options {
     }
 
     /// How long recovery may take after a crash, by estimate: when checkpoints begin, and when writers are slowed
-    /// down for them. Default: 400 ms, 700 ms, 900 ms. See [`RecoveryTime`].
+    /// down for them. Default: 400 ms, 650 ms, 800 ms. See [`RecoveryTime`].
     pub fn recovery_time(mut self, time: RecoveryTime) -> Self {
         self.0.recovery = time;
         self
@@ -66,6 +66,14 @@ impl Options {
     /// See [`Churn`].
     pub fn churn(mut self, churn: Churn) -> Self {
         self.0.churn = churn;
+        self
+    }
+
+    /// How long nobody must have written before a file that is longer than it has to be is compacted in the background,
+    /// as by [`crate::Db::compact`]; the next commit stops it. `None` for never. Default: 5 s. Needs background threads.
+    pub fn compact_when_calm(mut self, after: Option<Duration>) -> Self {
+        let us = after.map(|after| u64::try_from(after.as_micros()).unwrap_or(u64::MAX));
+        self.0.compact_calm_us = us.unwrap_or(u64::MAX);
         self
     }
 

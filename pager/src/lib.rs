@@ -47,7 +47,7 @@ pub use checkpoint::{Checkpoint, Progress};
 pub use holders::{Holder, RestingGuard};
 pub use image::{TakePages, reseal_node, reseal_run, write_image_meta};
 pub use meta::{FORMAT_VERSION, MetaReport, SlotReport, SlotState};
-pub use open::OpenError;
+pub use open::{CHECKPOINT_EPOCHS, OpenError, STALL_EPOCHS};
 pub use options::{Access, PagerOptions, Pick, Visible};
 pub use pager::Pager;
 pub use read::ReadGuard;

@@ -32,7 +32,14 @@ use crate::{
 };
 
 /// Epochs skipped at open, at least: a run that was lost may have used that many since its last checkpoint.
-const EPOCHS_SKIPPED: u64 = 1 << 20;
+pub(crate) const EPOCHS_SKIPPED: u64 = 1 << 20;
+
+/// Epochs since the last checkpoint at which one should begin: see [`Pager::epochs_since_checkpoint`].
+pub const CHECKPOINT_EPOCHS: u64 = EPOCHS_SKIPPED / 2;
+
+/// Epochs since the last checkpoint from which on nobody should begin to write before the next one. The rest is for
+/// savepoints of the transaction under way.
+pub const STALL_EPOCHS: u64 = EPOCHS_SKIPPED / 4 * 3;
 
 /// Why a data file could not be opened.
 #[derive(Debug)]

@@ -160,11 +160,6 @@ impl Pager {
         self.durable.as_ref().map_or_else(|| self.published(), |durable| lock(durable).newest.root)
     }
 
-    /// Tells the system in which order the pages of the file will be touched from now on.
-    pub fn expect(&self, order: llmdb_vfs::Order) {
-        self.store.view.expect(order);
-    }
-
     /// The state of the durable checkpoint before that one. The log must be kept from its LSN on.
     pub fn older_durable(&self) -> RootRecord {
         self.durable.as_ref().map_or_else(|| self.published(), |durable| lock(durable).older.root)
@@ -305,6 +300,18 @@ impl Pager {
     /// Nodes that a replay of the log would have to read. Cost: two loads.
     pub fn replaced_pages(&self) -> u64 {
         self.counters.replaced()
+    }
+
+    /// Epochs given away since the last checkpoint, or since the store was opened: transactions and savepoints, ended in
+    /// whatever way. The next opening skips some more than a crash may lose, so checkpoints must come before
+    /// there are too many. Cost: two loads.
+    pub fn epochs_since_checkpoint(&self) -> u64 {
+        self.counters.epochs()
+    }
+
+    /// Pages of the data file. Cost: one load.
+    pub fn file_pages(&self) -> u64 {
+        self.space.file_pages()
     }
 
     /// Pages reachable from the newest committed root, and the meta pages. Cost: one load.

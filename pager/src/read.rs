@@ -192,6 +192,10 @@ impl ReadPages for ReadGuard {
     fn read_ahead(&self, child: ChildRef) {
         self.pager.store.read_ahead(child);
     }
+
+    fn read_ahead_all(&self, children: &[ChildRef]) {
+        self.pager.store.read_ahead_all(children);
+    }
 }
 
 impl crate::store::Store {

@@ -40,6 +40,8 @@ pub struct PagerStats {
     pub checkpoint_pages: u64,
     /// Pages written early, or directly as parts of long values, since the store was opened.
     pub spilled_pages: u64,
+    /// Epochs given away since the last checkpoint, or since the store was opened: a crash loses no more of them.
+    pub epochs: u64,
     /// Checkpoints finished since the store was opened.
     pub checkpoints: u64,
 }
@@ -58,6 +60,10 @@ pub(crate) struct Counters {
     pub replaced_pages: AtomicU64,
     /// Before that, and not in a finished checkpoint.
     pub replaced_before: AtomicU64,
+    /// Epochs given away since the last checkpoint was begun, or the store was opened.
+    pub epochs: AtomicU64,
+    /// Before that, and since the last finished checkpoint.
+    pub epochs_before: AtomicU64,
 }
 
 impl Counters {
@@ -69,10 +75,15 @@ impl Counters {
     pub fn begin_checkpoint(&self) {
         let replaced = self.replaced_pages.swap(0, Relaxed);
         self.replaced_before.fetch_add(replaced, Relaxed);
+        let epochs = self.epochs.swap(0, Relaxed);
+        self.epochs_before.fetch_add(epochs, Relaxed);
     }
 
-    /// This process writes from now on, and a replay would have to read `replaced` nodes.
-    pub fn begin_turn(&self, replaced: u64) {
+    /// This process writes from now on, a replay would have to read `replaced` nodes, and since the last checkpoint
+    /// `epochs` were given away.
+    pub fn begin_turn(&self, replaced: u64, epochs: u64) {
+        self.epochs_before.store(0, Relaxed);
+        self.epochs.store(epochs, Relaxed);
         self.replaced_before.store(0, Relaxed);
         self.replaced_pages.store(replaced, Relaxed);
     }
@@ -80,12 +91,18 @@ impl Counters {
     /// A checkpoint has been finished: a replay would begin with its state.
     pub fn finish_checkpoint(&self) {
         self.replaced_before.store(0, Relaxed);
+        self.epochs_before.store(0, Relaxed);
         self.checkpoints.fetch_add(1, Relaxed);
     }
 
     /// Nodes that a replay would have to read.
     pub fn replaced(&self) -> u64 {
         self.replaced_before.load(Relaxed) + self.replaced_pages.load(Relaxed)
+    }
+
+    /// Epochs given away since the last checkpoint, or since the store was opened.
+    pub fn epochs(&self) -> u64 {
+        self.epochs_before.load(Relaxed) + self.epochs.load(Relaxed)
     }
 
     pub fn note_holder(&self, holder: Option<(Epoch, u64)>) {
@@ -97,6 +114,7 @@ impl Counters {
     pub fn fill(&self, stats: &mut PagerStats) {
         stats.settling_pages = self.settling_pages.load(Relaxed);
         stats.replaced_pages = self.replaced();
+        stats.epochs = self.epochs();
         stats.allocated_pages = self.allocated_pages.load(Relaxed);
         stats.checkpoint_pages = self.checkpoint_pages.load(Relaxed);
         stats.spilled_pages = self.spilled_pages.load(Relaxed);

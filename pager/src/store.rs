@@ -15,7 +15,7 @@ use llmdb_base::{
     plant::{Bug, planted},
     sync::{Mutex, lock},
 };
-use llmdb_vfs::File;
+use llmdb_vfs::{File, write_all_at};
 
 use crate::{range::PageRange, verified::Verified, view::View};
 
@@ -96,6 +96,9 @@ impl Store {
                 range.pages().find(|pgno| !self.verified.contains(*pgno, birth)).unwrap_or(range.first());
             return Err(Corruption::new(Pgno::new(missing), "never written").into());
         }
+        if range.count() > 1 {
+            self.view.read_ahead(range);
+        }
         let _loading = (!self.view.shows_file()).then(|| lock(&self.loading));
         let losses = self.view.losses();
         for pgno in range.pages().filter(|pgno| !self.verified.contains(*pgno, birth)) {
@@ -116,6 +119,17 @@ impl Store {
         Err(Corruption::new(Pgno::new(range.first()), what).into())
     }
 
+    /// Puts zeros into the file where nothing is kept, so that the page cache holds the pages. At most a word of them.
+    pub fn blank(&self, range: PageRange) {
+        static ZEROS: [u8; 64 * PAGE_SIZE] = [0; 64 * PAGE_SIZE];
+        let len = usize::try_from(range.count() * PAGE_SIZE as u64).unwrap_or(usize::MAX);
+        if let Some((file, zeros)) = self.file.as_deref().zip(ZEROS.get(..len))
+            && let Err(error) = write_all_at(file, zeros, Pgno::new(range.first()).offset())
+        {
+            log::debug!("{range:?} is not prepared: {error}");
+        }
+    }
+
     #[inline]
     pub fn prefetch(&self, child: ChildRef) {
         self.view.prefetch(child.pgno());
@@ -125,6 +139,26 @@ impl Store {
     pub fn read_ahead(&self, child: ChildRef) {
         if !self.verified.contains(child.pgno().get(), child.tag()) {
             self.view.read_ahead(PageRange::one(child.pgno()));
+        }
+    }
+
+    /// As [`Store::read_ahead`], for nodes that will be read one after the other. What was touched in this run is taken
+    /// to be in memory still, unless a look at the last one says otherwise.
+    pub fn read_ahead_all(&self, children: &[ChildRef]) {
+        let Some((file, last)) = self.file.as_deref().zip(children.last()) else { return };
+        let is_known = |child: &ChildRef| self.verified.contains(child.pgno().get(), child.tag());
+        let was_dropped = is_known(last) && !file.is_cached(last.pgno().offset());
+        let mut run: Option<PageRange> = None;
+        for child in children.iter().filter(|child| was_dropped || !is_known(child)) {
+            let page = PageRange::one(child.pgno());
+            let joined = run.and_then(|run| run.joined(page));
+            if let Some(done) = run.filter(|_| joined.is_none()) {
+                self.view.read_ahead(done);
+            }
+            run = joined.or(Some(page));
+        }
+        if let Some(rest) = run {
+            self.view.read_ahead(rest);
         }
     }
 }

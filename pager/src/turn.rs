@@ -13,7 +13,7 @@ use crate::{
     durable::Durable,
     map::MapPages,
     meta::{FIXED_PAGES, Generations, META_LEN, Meta},
-    open::load,
+    open::{EPOCHS_SKIPPED, load},
     pager::Pager,
     range::PageRange,
     retention::{Batch, Freed, Retention},
@@ -48,7 +48,8 @@ impl Pager {
         let slot = lock(&self.writer);
         let WriterSlot::Idle(writer) = &*slot else { unreachable!("asked between write transactions") };
         let durable = lock(self.durable.as_ref().expect("only a store with a file is shared"));
-        Ok(encode(self.space.file_pages(), &root, writer, &lock(&self.retention), &durable))
+        let epochs = self.counters.epochs();
+        Ok(encode(self.space.file_pages(), epochs, &root, writer, &lock(&self.retention), &durable))
     }
 
     /// Goes on where another process left off.
@@ -83,7 +84,7 @@ impl Pager {
         let writer = Box::new(Writer::new(turn.last_epoch, map));
         *lock(&self.retention) = Retention::adopt(turn.held);
         let durable = Durable::new(Generations { newest: turn.newest, older: Some(turn.older) });
-        self.begin_turn(writer, durable, turn.root, &turn.root);
+        self.begin_turn(writer, durable, turn.root, &turn.root, turn.epochs);
         Ok(())
     }
 }
@@ -99,6 +100,7 @@ struct Turn {
     file_pages: u64,
     map_root: ChildRef,
     map_levels: u8,
+    epochs: u64,
     newest: Meta,
     older: Meta,
     held: Vec<Batch>,
@@ -106,6 +108,7 @@ struct Turn {
 
 fn encode(
     file_pages: u64,
+    epochs: u64,
     root: &RootRecord,
     writer: &Writer,
     retention: &Retention,
@@ -113,7 +116,13 @@ fn encode(
 ) -> Vec<u8> {
     let map: &MapPages = &writer.map;
     let mut words: Vec<u64> = root.to_words().into();
-    words.extend([writer.last_epoch().get(), file_pages, map.root().raw(), map.index_levels().into()]);
+    words.extend([
+        writer.last_epoch().get(),
+        file_pages,
+        map.root().raw(),
+        map.index_levels().into(),
+        epochs,
+    ]);
     let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     for meta in [durable.newest, durable.older] {
         bytes.extend(meta.encode(meta.slots()[0]));
@@ -133,8 +142,11 @@ impl Turn {
             *word = take_word(&mut bytes)?;
         }
         let root = RootRecord::from_words(words);
-        let [last_epoch, file_pages, map_root, map_levels] =
-            [take_word(&mut bytes)?, take_word(&mut bytes)?, take_word(&mut bytes)?, take_word(&mut bytes)?];
+        let mut head = [0; 5];
+        for word in &mut head {
+            *word = take_word(&mut bytes)?;
+        }
+        let [last_epoch, file_pages, map_root, map_levels, epochs] = head;
         let (newest, older) = (take_meta(&mut bytes, store)?, take_meta(&mut bytes, store)?);
         let mut held = Vec::new();
         while !bytes.is_empty() {
@@ -148,6 +160,7 @@ impl Turn {
             map_levels: u8::try_from(map_levels)
                 .ok()
                 .filter(|levels| *levels <= crate::map::INDEX_LEVELS_MAX)?,
+            epochs: epochs.min(EPOCHS_SKIPPED),
             newest,
             older,
             held,

@@ -24,7 +24,7 @@
 use std::io;
 
 use llmdb_base::{PAGE_SIZE, PageBytes, Pgno};
-use llmdb_vfs::{LostPage, Mapping, Order};
+use llmdb_vfs::{LostPage, Mapping};
 
 use crate::range::PageRange;
 
@@ -115,11 +115,6 @@ impl View {
     #[inline]
     pub fn prefetch(&self, pgno: Pgno) {
         self.mapping.prefetch(pgno.offset());
-    }
-
-    /// Tells the system in which order pages will be touched.
-    pub fn expect(&self, order: Order) {
-        self.mapping.expect(order);
     }
 
     /// Asks for pages to be fetched from the disk.

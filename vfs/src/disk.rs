@@ -118,6 +118,12 @@ pub trait File: Send + Sync + fmt::Debug {
     /// if there is none; the file may have grown by a part of it then.
     fn allocate(&self, offset: u64, len: u64) -> io::Result<()>;
 
+    /// Whether the byte at `offset` could be read without waiting for the media. A hint.
+    fn is_cached(&self, offset: u64) -> bool {
+        let _ = offset;
+        true
+    }
+
     /// Length of the file.
     fn len(&self) -> io::Result<u64>;
 

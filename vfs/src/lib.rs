@@ -17,7 +17,7 @@ pub use disk::{
     Completion, Create, File, FileLock, LockError, LockKind, Open, Ring, RingKind, Vfs, read_exact_at,
     write_all_at,
 };
-pub use mapping::{BusErrors, LossCause, LostPage, Mapping, Order};
+pub use mapping::{BusErrors, LossCause, LostPage, Mapping};
 pub use memory::MemoryVfs;
 pub use os::{DirectIo, OsOptions, OsVfs, RingChoice};
 pub use overlay::OverlayVfs;

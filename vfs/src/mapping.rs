@@ -28,20 +28,14 @@ pub use self::lost::{LossCause, LostPage};
 use self::{heap::Heap, regions::Regions};
 use crate::{BLOCK_SIZE, File};
 
-/// In which order a file is read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Order {
-    /// Any: whoever touches a page that is not in memory waits for much of what lies around it, too.
-    Usual,
-    /// Here and there: whoever touches such a page waits for this page alone.
-    Random,
-}
-
 /// Memory that shows a file and takes stores that the file never sees.
 ///
 /// There are two kinds, which differ only in where the bytes come from:
 /// - a private map of the file by the operating system, where untouched pages cost no memory of their own;
 /// - memory of this process, zeroed at first, into which [`Mapping::load`] copies from the file, if there is one.
+///
+/// Of a private map, whoever touches a page that is not in memory waits for that page alone: who reads much asks for it
+/// ahead ([`Mapping::read_ahead`]).
 ///
 /// Ranges are in bytes of the file. A range that is read or written as one must not cross a multiple of
 /// [`Mapping::region_bytes`].
@@ -292,21 +286,6 @@ impl Mapping {
         }
         #[cfg(not(target_os = "linux"))]
         let _ = (offset, len);
-    }
-
-    /// Tells the system in which order the file will be read from now on. A hint.
-    pub fn expect(&self, order: Order) {
-        #[cfg(target_os = "linux")]
-        if matches!(self.kind, Kind::Private(_)) {
-            let region_bytes = self.region_bytes();
-            for region in 0..self.reserved() / region_bytes {
-                if let Some(start) = self.regions.hint(region * region_bytes) {
-                    private::expect(start, region_bytes, order);
-                }
-            }
-        }
-        #[cfg(not(target_os = "linux"))]
-        let _ = order;
     }
 
     /// Whether this is a private map of a file by the operating system.

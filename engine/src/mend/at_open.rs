@@ -65,9 +65,12 @@ fn attempt(
     options: &Options,
     access: Access,
 ) -> Result<(Arc<Pager>, Log, RecoveryReport)> {
+    let began_us = vfs.monotonic_us();
     let opened = open_pager_as(vfs, &places.data, options, access)?;
     let pager = opened.map_err(|error| open_error(error, &places.data))?;
+    let pages_us = vfs.monotonic_us().saturating_sub(began_us);
     let (log, mut report) = recovery::recover(vfs, &places.log, &pager, options)?;
+    report.took.pages_us = pages_us;
     if let Some(damage) = pager.map_damage().filter(|_| access == Access::ReadWrite) {
         report.mended.push(format!("the allocation map of the older checkpoint was damaged ({damage})"));
         report.needs_checkpoint = true;

@@ -12,7 +12,7 @@ use crate::{
     record::{Op, OpReader},
 };
 
-use super::pending::Pending;
+use super::{pending::Pending, scout::Scout};
 
 /// Reapplies records to pages, all in one page transaction: a page is copied once however many records touch it.
 ///
@@ -22,6 +22,7 @@ pub(crate) struct Applier {
     last: RootState,
     trees: Trees,
     pending: Pending,
+    scout: Option<Scout>,
     /// Operations found.
     pub(super) ops: u64,
 }
@@ -56,7 +57,12 @@ impl Applier {
         let tip = pager.tip();
         let last = RootState { txid: tip.txid, timestamp: tip.timestamp, lsn: tip.lsn, roots: tip.roots };
         let trees = Trees { catalog: Catalog::decode(&last.roots)?, open: Vec::new() };
-        Ok(Self { pages: pager.begin_write(), last, trees, pending: Pending::default(), ops: 0 })
+        Ok(Self { pages: pager.begin_write(), last, trees, pending: Pending::default(), scout: None, ops: 0 })
+    }
+
+    /// Lets a thread go ahead of the changes and fetch what they will need. If it cannot, they do without.
+    pub(super) fn look_ahead(&mut self, pager: &Arc<Pager>) {
+        self.scout = Scout::new(pager).ok();
     }
 
     /// Applies one record, which must be whole, and says which commit it was.
@@ -124,7 +130,7 @@ impl Applier {
 
     /// Applies what has been gathered.
     fn flush(&mut self) -> Result<()> {
-        self.pending.apply(&mut self.pages, &mut self.trees)
+        self.pending.apply(&mut self.pages, &mut self.trees, self.scout.as_ref())
     }
 
     /// An operation that is about more than a key.

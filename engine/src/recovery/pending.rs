@@ -4,7 +4,7 @@
 //! would be waited for, and many be searched again and again. Gathered, superseded values are never stored; the keys of
 //! a leaf come in a row; and leaves are fetched from the disk side by side, ahead of the changes.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, sync::mpsc::Receiver};
 
 use llmdb_base::TreeId;
 use llmdb_btree::{NewValue, Tree};
@@ -12,13 +12,13 @@ use llmdb_pager::PageTxn;
 
 use crate::Result;
 
-use super::applier::Trees;
+use super::{applier::Trees, scout::Scout};
 
 /// Memory for changes that are gathered before they are applied.
 const GATHER_BYTES_MAX: usize = 32 << 20;
 
 /// Keys whose leaves are asked for together: enough to keep a disk busy.
-const AHEAD: usize = 1024;
+pub(super) const AHEAD: usize = 1024;
 
 /// Changes of single keys, in the order in which they were made.
 #[derive(Debug, Default)]
@@ -29,8 +29,8 @@ pub(super) struct Pending {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    tree: TreeId,
+pub(super) struct Entry {
+    pub(super) tree: TreeId,
     is_delete: bool,
     /// The first bytes of the key, which decide most comparisons.
     head: u64,
@@ -71,42 +71,70 @@ impl Pending {
         self.bytes.clear();
     }
 
-    /// Applies the last change of every key.
-    pub(super) fn apply(&mut self, pages: &mut PageTxn, trees: &mut Trees) -> Result<()> {
+    /// Applies the last change of every key. `scout` may look ahead for the leaves.
+    pub(super) fn apply(
+        &mut self,
+        pages: &mut PageTxn,
+        trees: &mut Trees,
+        scout: Option<&Scout>,
+    ) -> Result<()> {
         let bytes = &self.bytes;
         // Stable, so that the changes of a key stay in their order.
         self.entries.sort_by(|one, other| one.compare(other, bytes));
-        for of_tree in self.entries.chunk_by(|one, next| one.tree == next.tree) {
-            let tree = trees.get(pages, of_tree[0].tree)?;
-            let mut pieces = of_tree.chunks(AHEAD).peekable();
-            if let Some(first) = pieces.peek() {
-                read_ahead(pages, tree, first, bytes)?;
+        let entries = &self.entries;
+        match scout {
+            Some(scout) => {
+                scout.ahead_of(entries, bytes, |found| apply_all(entries, bytes, pages, trees, found))
             }
-            while let Some(piece) = pieces.next() {
-                // While these are applied, the next ones are on their way.
-                if let Some(next) = pieces.peek() {
-                    read_ahead(pages, tree, next, bytes)?;
-                }
-                for of_key in piece.chunk_by(|one, next| one.compare(next, bytes) == Ordering::Equal) {
-                    of_key[of_key.len() - 1].apply(pages, tree, bytes)?;
-                }
-            }
-        }
+            None => apply_all(entries, bytes, pages, trees, None),
+        }?;
         self.clear();
         Ok(())
     }
 }
 
-/// Asks for the leaves, and for as many free pages: each leaf is copied when it first changes.
-fn read_ahead(pages: &mut PageTxn, tree: &Tree, piece: &[Entry], bytes: &[u8]) -> Result<()> {
-    let keys: Vec<&[u8]> = piece.iter().map(|entry| entry.key(bytes)).collect();
-    let leaf_count = tree.read_ahead(pages, &keys)?;
-    pages.expect_allocations(leaf_count);
+/// Applies changes that are in order. `found` says, piece by piece, how many nodes somebody else has asked for; without
+/// it they are asked for here.
+fn apply_all(
+    entries: &[Entry],
+    bytes: &[u8],
+    pages: &mut PageTxn,
+    trees: &mut Trees,
+    found: Option<&Receiver<u64>>,
+) -> Result<()> {
+    for of_tree in entries.chunk_by(|one, next| one.tree == next.tree) {
+        let tree = trees.get(pages, of_tree[0].tree)?;
+        let mut pieces = of_tree.chunks(AHEAD).peekable();
+        let mut node_count = 0;
+        if let Some(first) = pieces.peek().filter(|_| found.is_none()) {
+            node_count = tree.read_ahead(pages, &keys(first, bytes))?;
+        }
+        while let Some(piece) = pieces.next() {
+            if let Some(found) = found {
+                // A scout that gave up has left the rest to the faults of the map.
+                node_count = found.recv().unwrap_or(0);
+            }
+            // Each node is copied when it first changes.
+            pages.expect_allocations(node_count);
+            if let Some(next) = pieces.peek().filter(|_| found.is_none()) {
+                // While these are applied, the next ones are on their way.
+                node_count = tree.read_ahead(pages, &keys(next, bytes))?;
+            }
+            for of_key in piece.chunk_by(|one, next| one.compare(next, bytes) == Ordering::Equal) {
+                of_key[of_key.len() - 1].apply(pages, tree, bytes)?;
+            }
+        }
+    }
     Ok(())
 }
 
+/// The keys of a piece of the changes.
+fn keys<'b>(piece: &[Entry], bytes: &'b [u8]) -> Vec<&'b [u8]> {
+    piece.iter().map(|entry| entry.key(bytes)).collect()
+}
+
 impl Entry {
-    fn key<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+    pub(super) fn key<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
         &bytes[self.key_start..self.value_start]
     }
 

@@ -153,7 +153,7 @@ impl Pager {
         self.hold_suspects(&mut retention, epoch, &found, &published);
         *lock(&self.retention) = retention;
         let root = RootRecord::new(epoch, file_pages, found.newest.root.state());
-        self.begin_turn(writer, Durable::new(found), root, &published);
+        self.begin_turn(writer, Durable::new(found), root, &published, 0);
         Ok(())
     }
 
@@ -187,11 +187,12 @@ impl Pager {
         durable: Durable,
         tip: RootRecord,
         published: &RootRecord,
+        epochs: u64,
     ) {
         lock(&self.given_back).clear();
         // What the turns before replaced since the last checkpoint is held for it.
         writer.checkpointed = durable.newest.root.epoch;
-        self.counters.begin_turn(lock(&self.retention).pages_seen_by(writer.checkpointed));
+        self.counters.begin_turn(lock(&self.retention).pages_seen_by(writer.checkpointed), epochs);
         if let Some(known) = &self.durable {
             *lock(known) = durable;
         }

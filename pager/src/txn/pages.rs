@@ -34,6 +34,10 @@ impl ReadPages for PageTxn {
     fn read_ahead(&self, child: ChildRef) {
         self.pager.store.read_ahead(child);
     }
+
+    fn read_ahead_all(&self, children: &[ChildRef]) {
+        self.pager.store.read_ahead_all(children);
+    }
 }
 
 impl WritePages for PageTxn {

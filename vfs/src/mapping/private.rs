@@ -58,6 +58,7 @@ impl PrivateFile {
             mmap(ptr::null_mut(), len, protection, flags, &self.file, index as u64 * region_bytes)
         }?;
         let start = NonNull::new(start.cast()).expect("mmap never chooses address zero");
+        expect_single_pages(start, len);
         if self.losses == BusErrors::Catch {
             self.watch(start, index as u64 * region_bytes, region_bytes);
         }
@@ -136,15 +137,11 @@ pub(super) fn read_ahead(start: *mut u8, len: usize) {
     let _ = advised;
 }
 
-/// Tells the kernel in which order the pages of a region will be touched.
-pub(super) fn expect(start: *mut u8, region_bytes: u64, order: super::Order) {
-    let advice = match order {
-        super::Order::Usual => Advice::Normal,
-        super::Order::Random => Advice::Random,
-    };
-    let len = usize::try_from(region_bytes).expect("the region was mapped, so its length is a usize");
+/// Tells the kernel that whoever touches a page of a region wants this page alone. By itself it would read what lies
+/// around it, up to some megabytes, and the first one waits for all of that; who wants more asks for it ahead.
+fn expect_single_pages(start: NonNull<u8>, len: usize) {
     // SAFETY: the range is a region of ours, and this advice changes no byte of it.
-    let advised = unsafe { madvise(start.cast(), len, advice) };
+    let advised = unsafe { madvise(start.as_ptr().cast(), len, Advice::Random) };
     // A hint that is not taken costs time only.
     let _ = advised;
 }

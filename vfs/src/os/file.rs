@@ -127,6 +127,16 @@ impl File for OsFile {
         let _ = (offset, len);
     }
 
+    #[cfg(target_os = "linux")]
+    fn is_cached(&self, offset: u64) -> bool {
+        use rustix::io::{Errno, ReadWriteFlags, preadv2};
+        let mut byte = [0];
+        let found =
+            preadv2(&self.file, &mut [io::IoSliceMut::new(&mut byte)], offset, ReadWriteFlags::NOWAIT);
+        // Where the system does not tell, or cannot read, asking for it would not help either.
+        found != Err(Errno::AGAIN)
+    }
+
     fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
         if len == 0 {
             return Ok(());
