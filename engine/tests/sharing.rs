@@ -17,7 +17,10 @@ use common::{
     state,
 };
 use llmdb_engine::{Background, Durability, Engine, Error, ErrorKind, Options, Sharing};
-use llmdb_vfs::{MemoryVfs, OsVfs, Vfs};
+use llmdb_vfs::{
+    MemoryVfs, OsVfs, Vfs,
+    crash::{CrashVfs, Failure, Fault, OpKind},
+};
 
 fn shared() -> Options {
     let mut options = Options::default();
@@ -331,4 +334,43 @@ fn a_process_without_work_hands_over_unasked() {
     assert_eq!(clean(), 0);
     assert_eq!(get(&first, 1).unwrap(), b"two");
     first.close().unwrap();
+}
+
+/// A process whose disk fails reads on, and keeps nobody from writing.
+#[test]
+fn a_process_that_cannot_write_any_more_lets_the_others_go_on() {
+    for kind in [OpKind::Completion, OpKind::Sync] {
+        let disk = CrashVfs::new(7);
+        let mut options = shared();
+        options.background = Background::Manual;
+        let open = |disk: CrashVfs| Engine::open_on(Arc::new(disk), "store", options.clone()).unwrap();
+        let (failing, other) = (open(disk.clone()), open(disk.process()));
+        put(&other, 1, "before");
+        put(&failing, 2, "by the one that will fail");
+        let kept = failing.snapshot().unwrap();
+        disk.plan(Fault { kind, after_count: 0, fail_count: u64::MAX, failure: Failure::Io });
+        let mut txn = failing.begin_write().unwrap();
+        txn.put(3_u64.to_be_bytes(), "perhaps").unwrap();
+        let is_acknowledged = txn.commit().is_ok();
+        assert!(!is_acknowledged || failing.checkpoint().is_err(), "{kind:?}");
+        disk.clear_faults();
+        put(&other, 4, "by the other");
+        assert_eq!(get(&failing, 4).as_deref(), Some(&b"by the other"[..]), "{kind:?}");
+        assert_eq!(get(&failing, 1).as_deref(), Some(&b"before"[..]));
+        assert_eq!(kept.get(4_u64.to_be_bytes()).unwrap(), None);
+        assert!(matches!(failing.begin_write(), Err(Error::Poisoned(_))));
+        assert!(matches!(failing.sync(), Err(Error::Poisoned(_))));
+        if is_acknowledged {
+            assert_eq!(get(&other, 3).as_deref(), Some(&b"perhaps"[..]));
+        }
+        drop(kept);
+        // It has nothing to add any more.
+        drop(failing);
+        put(&other, 5, "after it went");
+        assert_sound(&other);
+        other.close().unwrap();
+        let again = Engine::open_on(Arc::new(disk.clone()), "store", Options::default()).unwrap();
+        assert_eq!(get(&again, 5).as_deref(), Some(&b"after it went"[..]));
+        assert_sound(&again);
+    }
 }

@@ -19,8 +19,12 @@ impl Shared {
             return if is_last { self.remove_area(company) } else { Ok(()) };
         }
         if !is_last {
-            self.hand_over_now()?;
-            return self.deregister(company);
+            let handed_over = self.hand_over_now();
+            if self.is_away() {
+                // Also if writing had failed: the others go on without this process.
+                self.deregister(company)?;
+            }
+            return handed_over;
         }
         self.check_poison()?;
         {

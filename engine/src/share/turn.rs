@@ -153,6 +153,7 @@ impl Shared {
             company.busy_us.store(company.now_us(), Release);
             return Ok(());
         }
+        self.check_poison()?;
         company.wait_for_turn(timeout_us)?;
         let begun = company.check_current().and_then(|()| self.begin_turn(company, commons));
         if begun.is_err() {
@@ -285,7 +286,10 @@ impl Shared {
     pub(super) fn hand_over_held(&self) -> Result<()> {
         let Some((company, commons)) = self.company() else { return Ok(()) };
         let Some(log) = self.log.as_ref().filter(|_| commons.holds_turn()) else { return Ok(()) };
-        self.check_poison()?;
+        if let Err(failed) = self.check_poison() {
+            self.abandon_turn(company, commons)?;
+            return Err(failed);
+        }
         log.sync_to(log.appended())?;
         self.publish_ready();
         let log_bytes = self.log_bytes_since_checkpoint();
@@ -296,6 +300,30 @@ impl Shared {
         commons.set_holds_turn(false);
         self.set_log_bytes_since_checkpoint(0);
         company.release_turn();
+        Ok(())
+    }
+
+    /// Leaves the turn as a process that dies does, without a record: what was written failed, and nobody knows what
+    /// reached the disk. The next one recovers what is durable; this one goes on reading. Called under the gate, while
+    /// no checkpoint is under way.
+    ///
+    /// # Errors
+    /// Those of writing pages that are in memory of this process only: the others could not read what is published, so
+    /// that the turn is kept.
+    fn abandon_turn(&self, company: &Company, commons: &Commons) -> Result<()> {
+        if let Some(log) = self.log.as_ref().filter(|log| log.poisoned().is_none()) {
+            // Only the data file failed: what was committed is safe in the log.
+            log.sync_to(log.appended())?;
+        }
+        self.publish_ready();
+        self.forget_unpublished();
+        // Private pages would also hide what others write in their place.
+        self.pager.write_out()?;
+        company.show_pages();
+        company.store(layout::TURN_HOLDER, 0);
+        commons.set_holds_turn(false);
+        company.release_turn();
+        log::error!("{}: writing failed here; other processes may go on", self.path.display());
         Ok(())
     }
 
