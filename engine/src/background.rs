@@ -10,18 +10,25 @@ use llmdb_base::sync::{Condvar, Mutex, lock};
 
 use crate::engine::Shared;
 
-/// Two workers, started when first asked for, so that a program that only reads has no thread of ours.
+/// Three workers, started when first asked for, so that a program that only reads has no thread of ours.
 #[derive(Debug)]
 pub(crate) struct Workers {
     allowed: bool,
     shared: OnceLock<Weak<Shared>>,
     sync: Worker,
     checkpoint: Worker,
+    room: Worker,
 }
 
 impl Workers {
     pub(crate) fn new(allowed: bool) -> Self {
-        Self { allowed, shared: OnceLock::new(), sync: Worker::default(), checkpoint: Worker::default() }
+        Self {
+            allowed,
+            shared: OnceLock::new(),
+            sync: Worker::default(),
+            checkpoint: Worker::default(),
+            room: Worker::default(),
+        }
     }
 
     /// Tells the workers whom they work for.
@@ -49,7 +56,12 @@ impl Workers {
 
     /// Asks for a checkpoint. `false` if the caller has to see to it.
     pub(crate) fn request_checkpoint(&self) -> bool {
-        self.request(&self.checkpoint, "llmdb-checkpoint", Shared::checkpoint_while_due)
+        self.request(&self.checkpoint, "llmdb-checkpoint", |shared| shared.checkpoint_while_due())
+    }
+
+    /// Asks for a look whether the file can be shortened, when things are calm.
+    pub(crate) fn request_room(&self) {
+        self.request(&self.room, "llmdb-room", Shared::look_for_room);
     }
 
     fn request(&self, worker: &Worker, name: &str, work: Work) -> bool {
@@ -61,11 +73,12 @@ impl Workers {
     pub(crate) fn stop(&self) {
         self.sync.stop();
         self.checkpoint.stop();
+        self.room.stop();
     }
 }
 
 /// A kind of work; says after what time it wants to be done again unasked.
-type Work = fn(&Shared) -> Option<Duration>;
+type Work = fn(&Arc<Shared>) -> Option<Duration>;
 
 /// A thread that does one kind of work; requests that come while it is at it are one request.
 #[derive(Debug, Default)]

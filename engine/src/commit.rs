@@ -110,17 +110,29 @@ impl Unpublished {
 impl Shared {
     /// Gives a commit the durability it asked for.
     pub(crate) fn settle(&self, commit: &Commit, durability: Durability) -> Result<()> {
-        match durability {
-            Durability::Sync => self.sync_to(commit.lsn)?,
+        let settled = match durability {
+            Durability::Sync => self.sync_to(commit.lsn),
             Durability::Group { interval_us } => {
                 self.wait_for_company(commit.lsn, interval_us);
-                self.sync_to(commit.lsn)?;
+                self.sync_to(commit.lsn)
             }
-            Durability::Async => self.workers.request_sync(),
-            Durability::Off => self.publish_ready(),
+            Durability::Async => {
+                self.workers.request_sync();
+                Ok(())
+            }
+            Durability::Off => {
+                self.publish_ready();
+                Ok(())
+            }
+        };
+        if settled.is_err() {
+            // Other processes go on without this one.
+            self.hand_over_by_hand();
+            return settled;
         }
         self.checkpoint_if_due();
         self.look_at_readers(commit.timestamp);
+        self.shorten_when_calm();
         self.hand_over_by_hand();
         Ok(())
     }
@@ -130,6 +142,10 @@ impl Shared {
         let is_ours = |log: &&llmdb_wal::Log| log.durable() < lsn && !self.is_away();
         if let Some(log) = self.log.as_ref().filter(is_ours).filter(|_| !planted(Bug::AckBeforeSync)) {
             log.sync_to(lsn)?;
+        }
+        if self.is_away() && self.durable_lsn() < lsn {
+            // What was handed over in order was durable. What was abandoned may be gone.
+            self.check_poison()?;
         }
         self.publish_ready();
         Ok(())
@@ -152,6 +168,11 @@ impl Shared {
             self.pager.publish(&pending.root);
             self.unpublished.published.notify_all();
         }
+    }
+
+    /// Forgets roots that nobody saw: their commits failed, and other processes go on without them.
+    pub(crate) fn forget_unpublished(&self) {
+        lock(&self.unpublished.queue).clear();
     }
 
     /// Position up to which the log is durable; everything, for a store without a log.

@@ -10,7 +10,9 @@
 //! A step changes no row and writes no log: after a crash the file is as some checkpoint left it, and how far the
 //! moving has come can be seen from where the live pages are. So it can be stopped at any time and begun again.
 
-use llmdb_base::{ChildRef, PAGE_SIZE, RunRef};
+use std::sync::Arc;
+
+use llmdb_base::{ChildRef, PAGE_SIZE, RunRef, sync::lock};
 use llmdb_btree::{MoveLimits, Moves};
 use llmdb_pager::{PageTxn, run_page_count};
 
@@ -57,19 +59,26 @@ impl Engine {
     /// [`crate::Error::NoSpace`], [`crate::Error::Poisoned`], [`crate::Error::ReadOnly`]. What has been moved stays
     /// moved.
     pub fn compact(&self, progress: CompactProgress<'_>) -> Result<CompactReport> {
-        let shared = &self.shared;
-        shared.check_writable()?;
-        let before = shared.pager.stats().file_pages;
-        let mut work = Work { shared, progress, total: 0, moved: 0, stopped: false };
-        let worked = if shared.log.is_some() { work.run() } else { Ok(()) };
+        self.shared.compact(progress)
+    }
+}
+
+impl Shared {
+    /// See [`Engine::compact`].
+    pub(crate) fn compact(self: &Arc<Self>, progress: CompactProgress<'_>) -> Result<CompactReport> {
+        self.check_writable()?;
+        let _alone = lock(&self.compacting);
+        let before = self.pager.stats().file_pages;
+        let mut work = Work { shared: self, progress, total: 0, moved: 0, stopped: false };
+        let worked = if self.log.is_some() { work.run() } else { Ok(()) };
         // Also after an error: whoever writes next takes pages where it likes.
         if let Ok(_permit) = work.enter() {
-            shared.pager.aim_at(None);
+            self.pager.aim_at(None);
         }
-        shared.hand_over_by_hand();
+        self.hand_over_by_hand();
         worked?;
-        let (pages, bytes) = (shared.pager.stats(), PAGE_SIZE as u64);
-        let left_pages = pages.file_pages.saturating_sub(shared.pager.goal_pages());
+        let (pages, bytes) = (self.pager.stats(), PAGE_SIZE as u64);
+        let left_pages = pages.file_pages.saturating_sub(self.pager.goal_pages());
         Ok(CompactReport {
             bytes_before: before * bytes,
             file_bytes: pages.file_pages * bytes,
@@ -82,7 +91,7 @@ impl Engine {
 }
 
 struct Work<'a, 'p> {
-    shared: &'a std::sync::Arc<Shared>,
+    shared: &'a Arc<Shared>,
     progress: CompactProgress<'p>,
     total: u64,
     moved: u64,

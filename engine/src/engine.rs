@@ -15,8 +15,8 @@ use llmdb_wal::Log;
 
 use crate::{
     Background, Commit, Error, Options, RecoveryReport, Result, Snapshot, WriteTxn, background::Workers,
-    commit::Unpublished, feed::Pins, gate::Gate, keeping::Keeping, long_readers::Watch, open, pace::Pace,
-    share::Company,
+    calm::Calm, commit::Unpublished, feed::Pins, gate::Gate, keeping::Keeping, long_readers::Watch, open,
+    pace::Pace, share::Company,
 };
 
 /// How long a writer that does not want to wait gives another process to hand over what it does not use.
@@ -54,6 +54,10 @@ pub(crate) struct Shared {
     pub checkpointed_bytes: AtomicU64,
     /// When checkpoints are due.
     pub pace: Pace,
+    /// What is known of how calm things are.
+    pub calm: Calm,
+    /// Held while the file is compacted.
+    pub compacting: Mutex<()>,
     /// What is known of long readers.
     pub watch: Watch,
     pub closed: AtomicBool,

@@ -7,6 +7,7 @@
 
 mod background;
 mod backup;
+mod calm;
 mod catalog;
 mod check;
 mod checkpoint;

@@ -15,8 +15,8 @@ use llmdb_wal::{LogOptions, Replay, TailPolicy};
 
 use crate::{
     Background, Error, LogTail, Options, RecoveryReport, Result, Sharing, StartFrom, background::Workers,
-    commit::Unpublished, engine::Shared, feed::Pins, gate::Gate, keeping::Keeping, long_readers::Watch,
-    mend::at_open, overlay, pace::Pace, recovery, share,
+    calm::Calm, commit::Unpublished, engine::Shared, feed::Pins, gate::Gate, keeping::Keeping,
+    long_readers::Watch, mend::at_open, overlay, pace::Pace, recovery, share,
 };
 
 /// Where a store keeps its files.
@@ -112,6 +112,8 @@ pub(crate) fn shared(
         replayed_bytes,
         checkpointed_bytes: AtomicU64::new(0),
         pace: Pace::default(),
+        calm: Calm::default(),
+        compacting: Mutex::new(()),
         watch: Watch::default(),
         closed: AtomicBool::new(false),
         pins: Pins::default(),

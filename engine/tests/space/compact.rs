@@ -1,7 +1,9 @@
 //! Compaction: the file becomes as short as what lives in it, step by step, whatever else goes on.
 
-use llmdb_engine::{CompactReport, Engine};
-use llmdb_vfs::crash::Chooser;
+use std::{sync::Arc, time::Duration};
+
+use llmdb_engine::{Background, CompactReport, Engine};
+use llmdb_vfs::{MemoryVfs, crash::Chooser};
 
 use crate::{
     common::{assert_sound, contents, killed, open_with, options, script::key, state},
@@ -141,4 +143,37 @@ fn in_memory_there_is_nothing_to_give_back() {
     assert_eq!((report.bytes_before, report.moved_pages), (report.file_bytes, 0));
     let snapshot = engine.snapshot().unwrap();
     assert_eq!(snapshot.tree("rows").unwrap().unwrap().get(key(3)).unwrap(), Some(&value(3, 0, 300)[..]));
+}
+
+/// When nobody writes any more, a thread does it; a commit stops it, and it comes back.
+#[test]
+fn a_file_that_is_left_alone_becomes_short_by_itself() {
+    for calm_us in [20_000, u64::MAX] {
+        let mut options = options();
+        options.background = Background::Threads;
+        options.compact_calm_us = calm_us;
+        let engine = Engine::open_on(Arc::new(MemoryVfs::default()), "store", options).unwrap();
+        put(&engine, 0..5_000, 0, |_| 3_000);
+        put(&engine, (0..5_000).rev(), 1, |_| 3_000);
+        let before = pages(&engine);
+        delete(&engine, |number| number % 5 != 0);
+        if calm_us == u64::MAX {
+            assert!(pages(&engine).0 >= before.0, "nobody asked for it");
+            continue;
+        }
+        // A minute at most; it takes a moment.
+        let is_short = || {
+            let (file, live) = pages(&engine);
+            file <= live * 11 / 10 + 2_500
+        };
+        let waited = (0..3_000).find(|_| {
+            std::thread::park_timeout(Duration::from_millis(20));
+            is_short()
+        });
+        assert!(waited.is_some(), "{:?} of {before:?}", pages(&engine));
+        assert_sound(&engine);
+        assert_eq!(engine.snapshot().unwrap().trees().unwrap()[0].1, 1_000);
+        put(&engine, 0..10, 2, |_| 3_000);
+        engine.close().unwrap();
+    }
 }
