@@ -32,6 +32,10 @@ pub enum Bug {
     StealTurn,
     /// A page is reused though a reader of another process can still see it.
     IgnoreForeignReaders,
+    /// Replay makes trees under ids and names that are taken. Takes a log made by hand to see.
+    AdmitAnyTree,
+    /// A check takes pages that are younger than the state that names them. Takes a page made by hand to see.
+    BelieveBirths,
 }
 
 impl Bug {
@@ -47,6 +51,9 @@ impl Bug {
         Self::IgnoreReaders,
         Self::NeverReuse,
     ];
+
+    /// What files made by hand can show.
+    pub const OF_FILES: [Self; 2] = [Self::AdmitAnyTree, Self::BelieveBirths];
 
     /// What several processes can show.
     pub const OF_PROCESSES: [Self; 2] = [Self::StealTurn, Self::IgnoreForeignReaders];

@@ -1,6 +1,9 @@
 //! Checking a whole tree: every invariant of nodes and trees, for every page that can be reached.
 
-use llmdb_base::{ChildRef, PageError, PageResult, ReadPages, RunRef, header};
+use llmdb_base::{
+    ChildRef, Epoch, PageError, PageResult, ReadPages, RunRef, header,
+    plant::{Bug, planted},
+};
 
 use crate::{
     KEY_LEN_MAX, Tree,
@@ -100,7 +103,7 @@ impl Tree {
         let mut checker = Checker { tree: self, pages, uses, report: CheckReport::default() };
         if !self.is_empty() {
             match self.root_ref() {
-                Ok(root) => checker.visit(root, self.height - 1, Fence::ALL),
+                Ok(root) => checker.visit(root, self.height - 1, Fence::ALL, Epoch::new(u64::MAX)),
                 Err(problem) => checker.report.add(problem),
             }
         }
@@ -121,13 +124,16 @@ struct Checker<'a, 'p, P> {
 }
 
 impl<'p, P: ReadPages> Checker<'_, 'p, P> {
-    fn visit(&mut self, child: ChildRef, level: u8, fence: Fence<'p>) {
+    fn visit(&mut self, child: ChildRef, level: u8, fence: Fence<'p>, parent: Epoch) {
         (self.uses)(PageUse::Node { child, level }, UsedAt { from: fence.low, below: fence.high });
         let node = match fetch(self.pages, self.tree.id, child, level) {
             Ok(node) => node,
             Err(problem) => return self.report.add(problem),
         };
         self.report.note(check_page(&node));
+        if header::birth(node.page()) > parent {
+            self.report.add(node.damaged("it is younger than the page that names it"));
+        }
         if child != self.tree.root && merge::is_underfull(&node) {
             self.report.underfull += 1;
         }
@@ -149,6 +155,9 @@ impl<'p, P: ReadPages> Checker<'_, 'p, P> {
             match leaf.run(index) {
                 Ok(Some(run)) => {
                     self.report.runs += 1;
+                    if run.birth > header::birth(leaf.page()) && !planted(Bug::BelieveBirths) {
+                        self.report.add(leaf.damaged(&format!("the value of cell {index} is younger")));
+                    }
                     (self.uses)(PageUse::Run(run), UsedAt { from: leaf.key(index).ok(), below: None });
                 }
                 Ok(None) => {}
@@ -163,8 +172,9 @@ impl<'p, P: ReadPages> Checker<'_, 'p, P> {
             let fence = if index == 0 { Fence::ALL } else { fence };
             self.report.note(check_cell(branch, index, fence));
         }
+        let birth = header::birth(branch.page());
         fence.divide(branch, |index, part| match (branch.child(index), part) {
-            (Ok(child), Some(part)) => self.visit(child, level - 1, part),
+            (Ok(child), Some(part)) => self.visit(child, level - 1, part, birth),
             (Ok(_), None) => {
                 self.report.add(branch.damaged(&format!("child {index} has no keys of its own")))
             }

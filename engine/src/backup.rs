@@ -2,7 +2,7 @@
 
 use std::{path::Path, path::PathBuf, sync::Arc};
 
-use llmdb_base::{ReadPages, RunRef, TreeId, WritePages};
+use llmdb_base::{Lsn, ReadPages, RunRef, TreeId, TxnId, WritePages};
 use llmdb_btree::{Loader, NewValue, Tree, Value};
 use llmdb_pager::{PageTxn, Pager, PagerOptions, RootRecord, RootState};
 use llmdb_vfs::{Create, Open, Vfs};
@@ -51,7 +51,7 @@ impl Engine {
 
 fn copy_trees(snapshot: &Snapshot, copy: &mut Copy, progress: Progress<'_>) -> Result<()> {
     let trees = snapshot.catalog().list(snapshot.pages())?;
-    let total = trees.iter().map(|(_, tree)| tree.entries).sum();
+    let total = trees.iter().fold(0_u64, |sum, (_, tree)| sum.saturating_add(tree.entries));
     for (name, tree) in trees {
         let mut sink = copy.begin_tree(tree.id);
         let mut cursor = tree.cursor(snapshot.pages());
@@ -146,7 +146,11 @@ impl Copy {
     pub(crate) fn finish(mut self, root: RootRecord) -> Result<BackupReport> {
         let pages = self.pages.take().expect("taken only here");
         let roots = self.catalog.encode();
-        let state = RootState { txid: root.txid, timestamp: root.timestamp, lsn: root.lsn, roots };
+        let mut state = RootState { txid: root.txid, timestamp: root.timestamp, lsn: root.lsn, roots };
+        if state.check_room().is_err() {
+            // Numbers that no store gets to by itself: the copy counts from the beginning.
+            (state.txid, state.lsn) = (TxnId::new(0), Lsn::new(0));
+        }
         let root = pages.commit(state);
         self.pager.publish(&root);
         let mut checkpoint = self.pager.begin_checkpoint()?;

@@ -102,6 +102,11 @@ impl Catalog {
         Ok(())
     }
 
+    /// Whether no tree has had this id.
+    pub(crate) fn is_new(&self, id: TreeId) -> bool {
+        id.get() >= self.next_tree_id
+    }
+
     /// An id that no tree has had.
     pub(crate) fn take_id(&mut self) -> Result<TreeId> {
         let id = TreeId::new(self.next_tree_id);

@@ -90,7 +90,7 @@ impl Engine {
             stalled_count: shared.pace.stalled.load(Ordering::Relaxed),
             checkpoint_count: shared.checkpoint_count.load(Ordering::Relaxed),
             tree_count: trees.len() as u64,
-            key_count: trees.iter().map(|(_, keys)| keys).sum(),
+            key_count: trees.iter().fold(0, |sum, (_, keys)| sum.saturating_add(*keys)),
             file_bytes: pages.file_pages * PAGE_SIZE as u64,
             page_bytes: PAGE_SIZE as u64,
             feed_lsn: consumers.into_iter().chain(shared.pins.oldest()).min(),

@@ -4,6 +4,7 @@
 //! Knows the rooms by their public calls alone.
 #![forbid(unsafe_code)]
 
+pub mod crafted;
 mod disk;
 pub mod log;
 pub mod meta;

@@ -77,3 +77,11 @@ fn open() {
 fn ops() {
     replay(&corpus("ops"), crate::ops::run);
 }
+
+#[test]
+fn crafted() {
+    for (name, bytes) in corpus("crafted") {
+        println!("{name}");
+        crate::crafted::run(&bytes);
+    }
+}

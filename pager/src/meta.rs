@@ -6,7 +6,7 @@
 use std::fmt;
 
 use llmdb_base::{
-    ChildRef, Epoch, Lsn, PAGE_SIZE, Pgno, StoreId, Timestamp, TxnId,
+    ChildRef, Corruption, Epoch, Lsn, PAGE_SIZE, PageResult, Pgno, StoreId, Timestamp, TxnId,
     checksum::{crc32c, page_seed},
     codec::{get_i64, get_u32, get_u64, get_u128, put_i64, put_u32, put_u64, put_u128},
 };
@@ -164,8 +164,37 @@ impl Meta {
     }
 }
 
-/// What generations, epochs, transactions and LSNs have counted up to at most: leaves room for counting on for ever.
-const COUNT_MAX: u64 = 1 << 60;
+/// What generations, epochs, transactions and LSNs have counted up to at most.
+pub(crate) const COUNT_MAX: u64 = 1 << 60;
+
+impl RootState {
+    /// Refuses a state from which nobody could count on for ever: no store gets there by itself, and what is written
+    /// behind the end would not be found again.
+    ///
+    /// # Errors
+    /// Corruption.
+    pub fn check_room(&self) -> PageResult<()> {
+        check_room(&format!("{}, LSN {}", self.txid, self.lsn), &[self.txid.get(), self.lsn.get()])
+    }
+}
+
+impl Meta {
+    /// As [`RootState::check_room`], of all that is counted.
+    pub fn check_room(&self) -> PageResult<()> {
+        self.root.state().check_room()?;
+        let (generation, epoch, mark) = (self.generation, self.root.epoch, self.log_mark);
+        let what = format!("generation {generation}, {epoch}, log mark {mark}");
+        check_room(&what, &[generation, epoch.get(), mark])
+    }
+}
+
+fn check_room(what: &str, counts: &[u64]) -> PageResult<()> {
+    if counts.iter().all(|count| *count <= COUNT_MAX / 2) {
+        return Ok(());
+    }
+    let what = format!("{what}: counted so far that nothing can be written behind it");
+    Err(Corruption::new(FIXED_PAGES[0], what).into())
+}
 
 fn decode_root(bytes: &[u8; META_LEN]) -> RootRecord {
     let mut roots = [0; ROOTS_LEN];

@@ -147,6 +147,9 @@ impl Pager {
     ) -> Result<Arc<Self>, OpenError> {
         let (found, meta_report) = read_metas(&*file)?;
         let chosen = choose(found, pick, access, &meta_report)?;
+        if access != Access::ReadOnly {
+            [Some(found.newest), found.older].iter().flatten().try_for_each(Meta::check_room)?;
+        }
         let file_pages = check_length(&*file, &chosen)?;
         let view = map(vfs, &file)?;
         view.reserve(file_pages).map_err(|source| PageError::io("reserve address space", source))?;

@@ -3,8 +3,12 @@
 use std::sync::Arc;
 
 use llmdb_base::{
-    ChildRef, PAGE_SIZE, PageBytes, PageError, PageResult, ReadPages, RunRef, VALUE_LEN_MAX,
-    checksum::crc32c, codec::get_u32,
+    ChildRef, Corruption, Epoch, PAGE_SIZE, PageBytes, PageError, PageResult, Pgno, ReadPages, RunRef,
+    VALUE_LEN_MAX,
+    checksum::crc32c,
+    codec::get_u32,
+    header,
+    plant::{Bug, planted},
 };
 use llmdb_vfs::{AlignedBuf, File};
 
@@ -75,10 +79,20 @@ impl ReadGuard {
             Some(file) if !self.pager.space.is_private(pgno.get()) => {
                 let page = read_media(&**file, pgno.offset(), PAGE_SIZE)?;
                 let page: &PageBytes = (&*page).try_into().expect("a page was read");
-                check_node(self.pager.store.id, child, page)
+                check_node(self.pager.store.id, child, page)?;
+                self.check_birth(pgno, header::birth(page))
             }
             _ => Ok(()),
         }
+    }
+
+    /// No page was born after the state that names it.
+    fn check_birth(&self, pgno: Pgno, birth: Epoch) -> PageResult<()> {
+        if birth <= self.root.epoch || planted(Bug::BelieveBirths) {
+            return Ok(());
+        }
+        let what = format!("born in {birth}, and named by a state of {}", self.root.epoch);
+        Err(Corruption::new(pgno, what).into())
     }
 
     /// Reads the value in `run` from the media, past all caches, and verifies it, as [`ReadGuard::verify_page`].
@@ -88,6 +102,7 @@ impl ReadGuard {
     pub fn verify_run(&self, run: &RunRef) -> PageResult<()> {
         let store = &self.pager.store;
         let layout = RunLayout::checked(run, self.root.page_count, store.view.region_pages())?;
+        self.check_birth(run.first, run.birth)?;
         let in_memory = layout.range().pages().any(|pgno| self.pager.space.is_private(pgno));
         let Some(file) = store.file.as_deref().filter(|_| !in_memory) else { return Ok(()) };
         let mut whole = seed(store.id, run.first, 0);
@@ -130,7 +145,7 @@ fn check_media(
     table: &[u8],
     table_seed: u32,
 ) -> PageResult<()> {
-    let damage = |pgno, what: &str| Err(llmdb_base::Corruption::new(pgno, what).into());
+    let damage = |pgno, what: &str| Err(Corruption::new(pgno, what).into());
     if !layout.is_long() {
         return if whole == run.checksum { Ok(()) } else { damage(run.first, "value with a wrong checksum") };
     }

@@ -12,7 +12,7 @@ use crate::{
     checkpoint::store_map,
     durable::Durable,
     map::MapPages,
-    meta::{FIXED_PAGES, Generations, META_LEN, Meta},
+    meta::{COUNT_MAX, FIXED_PAGES, Generations, META_LEN, Meta},
     open::{EPOCHS_SKIPPED, load},
     pager::Pager,
     range::PageRange,
@@ -61,6 +61,9 @@ impl Pager {
         let file = self.store.file();
         let turn =
             Turn::decode(record, self.store.id).ok_or_else(|| damaged("the record of the last turn"))?;
+        if turn.root.epoch < self.published().epoch.max(self.tip().epoch) {
+            return Err(damaged("the epoch of the last turn"));
+        }
         let len =
             file.len().map_err(|source| PageError::io("ask for the length of the data file", source))?;
         if len / (llmdb_base::PAGE_SIZE as u64) < turn.file_pages || turn.root.page_count > turn.file_pages {
@@ -142,15 +145,24 @@ impl Turn {
             *word = take_word(&mut bytes)?;
         }
         let root = RootRecord::from_words(words);
+        root.state().check_room().ok()?;
         let mut head = [0; 5];
         for word in &mut head {
             *word = take_word(&mut bytes)?;
         }
         let [last_epoch, file_pages, map_root, map_levels, epochs] = head;
         let (newest, older) = (take_meta(&mut bytes, store)?, take_meta(&mut bytes, store)?);
+        let is_possible = root.epoch.get() <= last_epoch
+            && last_epoch < COUNT_MAX
+            && newest.generation >= older.generation
+            && root.page_count <= file_pages
+            && file_pages <= Pgno::MAX.get() + 1;
+        if !is_possible {
+            return None;
+        }
         let mut held = Vec::new();
         while !bytes.is_empty() {
-            held.push(take_batch(&mut bytes, file_pages)?);
+            held.push(take_batch(&mut bytes, file_pages, Epoch::new(last_epoch))?);
         }
         Some(Self {
             root,
@@ -181,8 +193,8 @@ fn take_meta(bytes: &mut &[u8], store: StoreId) -> Option<Meta> {
     (meta.store == store).then_some(meta)
 }
 
-fn take_batch(bytes: &mut &[u8], file_pages: u64) -> Option<Batch> {
-    let mut batch = Batch::new(Epoch::new(take_word(bytes)?));
+fn take_batch(bytes: &mut &[u8], file_pages: u64, last_epoch: Epoch) -> Option<Batch> {
+    let mut batch = Batch::new(Some(Epoch::new(take_word(bytes)?)).filter(|freed| *freed <= last_epoch)?);
     for _ in 0..take_word(bytes)? {
         let range = PageRange::from_raw(take_word(bytes)?, file_pages)?;
         batch.pages.push(Freed { range, born: Epoch::new(take_word(bytes)?) });

@@ -2,13 +2,16 @@
 
 use std::{io::Read, sync::Arc};
 
-use llmdb_base::{Lsn, ReadPages, RunRef, TreeId, TxnId, WritePages};
+use llmdb_base::{
+    Lsn, ReadPages, RunRef, TreeId, TxnId, WritePages,
+    plant::{Bug, planted},
+};
 use llmdb_btree::{NewValue, Tree};
 use llmdb_pager::{PageTxn, Pager, RootState, Savepoint};
 
 use crate::{
     Commit, Error, Result,
-    catalog::Catalog,
+    catalog::{Catalog, check_name},
     record::{Op, OpReader},
 };
 
@@ -43,6 +46,18 @@ impl Trees {
         let found = self.catalog.list(pages)?.into_iter().find(|(_, tree)| tree.id == id);
         self.open.push(found.ok_or_else(|| Error::BadRecord(format!("{id} does not exist")))?);
         Ok(self.open.len() - 1)
+    }
+
+    /// Refuses a tree that cannot be made: its id was used before, or its name is in use.
+    fn admit<P: ReadPages>(&self, pages: &P, id: TreeId, name: &str) -> Result<()> {
+        if planted(Bug::AdmitAnyTree) {
+            return Ok(());
+        }
+        check_name(name).map_err(|error| Error::BadRecord(error.to_string()))?;
+        if !self.catalog.is_new(id) || self.catalog.find(pages, name)?.is_some() {
+            return Err(Error::BadRecord(format!("{id}, {name:?}, exists or did exist")));
+        }
+        Ok(())
     }
 
     /// The tree `id`.
@@ -141,12 +156,16 @@ impl Applier {
                 self.trees.get(&self.pages, tree)?.remove_range(&mut self.pages, from, to)?;
             }
             Op::CreateTree { tree, name } => {
+                self.trees.admit(&self.pages, tree, name)?;
                 let empty = Tree::empty(tree);
                 self.trees.catalog.set(&mut self.pages, name, &empty)?;
                 self.trees.open.push((name.to_owned(), empty));
             }
             Op::DropTree { tree, name } => {
                 let index = self.trees.index(&self.pages, tree)?;
+                if self.trees.open[index].0 != name {
+                    return Err(Error::BadRecord(format!("{tree} is not called {name:?}")));
+                }
                 self.trees.open[index].1.clear(&mut self.pages)?;
                 self.trees.open.swap_remove(index);
                 self.trees.catalog.remove(&mut self.pages, name)?;
@@ -178,6 +197,7 @@ impl Applier {
             self.trees.catalog.set(&mut self.pages, name, tree)?;
         }
         self.last.roots = self.trees.catalog.encode();
+        self.last.check_room()?;
         self.pages.check_intact()?;
         let root = self.pages.commit(self.last);
         if pager.commons().is_some() {

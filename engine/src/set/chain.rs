@@ -170,7 +170,7 @@ impl Engine {
     /// As [`Engine::verify_set`].
     pub fn verify_set_on(vfs: &dyn Vfs, set: &Path, progress: PageProgress<'_>) -> Result<Vec<SetBackup>> {
         let chain = Chain::open_existing(vfs, set)?;
-        let total = chain.links.iter().map(|link| link.manifest.pages).sum();
+        let total = chain.links.iter().fold(0_u64, |sum, link| sum.saturating_add(link.manifest.pages));
         let mut done = 0;
         for link in &chain.links {
             link.pages(vfs)?.read_all(&mut |_, bytes| {

@@ -49,7 +49,7 @@ impl Draft {
 
     /// Puts the pages of every backup to their places, the later ones over the earlier.
     pub fn place(&self, links: &[Link], progress: PageProgress<'_>) -> Result<()> {
-        let total = links.iter().map(|link| link.manifest.pages).sum();
+        let total = links.iter().fold(0_u64, |sum, link| sum.saturating_add(link.manifest.pages));
         let mut done = 0;
         for link in links {
             link.pages(&*self.vfs)?.read_all(&mut |first, bytes| {

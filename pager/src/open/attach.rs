@@ -137,11 +137,16 @@ impl Pager {
         let reserved = self.store.view.reserve(file_pages);
         reserved.map_err(|source| PageError::io("reserve address space", source))?;
         let published = commons.published()?;
+        let seen = self.published().epoch;
+        if published.epoch < seen {
+            let what = format!("{} is published, and {seen} was before", published.epoch);
+            return Err(OpenError::Corruption(Corruption::new(llmdb_base::Pgno::new(0), what)));
+        }
         // What an attempt to take over left in private memory means nothing.
         self.forget_private()?;
         self.space.empty(file_pages);
         let loaded = load::load(file, &self.space, &found)?;
-        let last_epoch = last_epoch(&found, &published, vfs);
+        let last_epoch = last_epoch(&found, &published, self.tip().epoch, vfs);
         let mut retention = Retention::default();
         let (slot, damage) =
             writer(Access::ReadWrite, last_epoch, loaded, &self.space, &found, &mut retention)?;
@@ -204,8 +209,8 @@ impl Pager {
 }
 
 /// Behind every epoch that anybody can have seen.
-fn last_epoch(found: &Generations, published: &RootRecord, vfs: &dyn Vfs) -> Epoch {
+fn last_epoch(found: &Generations, published: &RootRecord, tip: Epoch, vfs: &dyn Vfs) -> Epoch {
     let metas = [Some(found.newest), found.older].into_iter().flatten().map(|meta| meta.root.epoch);
-    let newest = metas.fold(published.epoch, Epoch::max);
+    let newest = metas.fold(published.epoch.max(tip), Epoch::max);
     Epoch::new(newest.get() + EPOCHS_SKIPPED + vfs.random_u64() % EPOCHS_SKIPPED)
 }
