@@ -58,7 +58,7 @@ pub use options::{
 };
 pub use probe::DiskReport;
 pub use recovery::{RecoveryReport, RecoveryTook};
-pub use salvage::{LostRange, SalvageReport};
+pub use salvage::{LostRange, OrphanReport, SalvageReport};
 pub use scrub::ScrubReport;
 pub use set::{ErasureNote, Finish, PageProgress, RestoreReport, RestoreSource, RestoreTo, SetBackup};
 pub use snapshot::Snapshot;

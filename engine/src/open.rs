@@ -75,6 +75,9 @@ pub(crate) fn open(vfs: Arc<dyn Vfs>, path: &Path, options: Options) -> Result<(
     if report.needs_checkpoint && !shared.options.read_only {
         shared.repair_meta()?;
     }
+    if shared.options.log_tail == LogTail::CutAtDamage && !shared.options.read_only {
+        shared.accept_loss()?;
+    }
     Ok((shared, report))
 }
 
@@ -254,6 +257,8 @@ pub(crate) struct Damaged {
     pub pager: Arc<Pager>,
     /// Why the log's tail could not be applied, if it could not.
     pub log_lost: Option<String>,
+    /// Whether the allocation map could be read: which pages are in use.
+    pub map_is_known: bool,
     _lock: Box<dyn FileLock>,
 }
 
@@ -272,10 +277,13 @@ pub(crate) fn for_salvage(vfs: &Arc<dyn Vfs>, path: &Path, start_from: StartFrom
         Ok(pager)
     });
     match with_log {
-        Ok(pager) => Ok(Damaged { pager, log_lost: None, _lock: lock }),
+        Ok(pager) => Ok(Damaged { pager, log_lost: None, map_is_known: true, _lock: lock }),
         Err(error) => {
-            let pager = open_pager(vfs, path, &options, Access::ReadOnly)?;
-            Ok(Damaged { pager, log_lost: Some(error.to_string()), _lock: lock })
+            // Without the log; with the map, if that is not what is damaged.
+            let with_map = open_pager(vfs, path, &options, Access::Scratch);
+            let map_is_known = with_map.is_ok();
+            let pager = with_map.or_else(|_| open_pager(vfs, path, &options, Access::ReadOnly))?;
+            Ok(Damaged { pager, log_lost: Some(error.to_string()), map_is_known, _lock: lock })
         }
     }
 }

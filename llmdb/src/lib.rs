@@ -75,9 +75,9 @@ pub use feed::{Changes, Transaction};
 pub use llmdb_engine::{
     ArchiveReport, ArchiveSpan, BackupReport, BusErrors, CONSUMERS_TREE, Change, CheckReport, Churn, Commit,
     CompactReport, Consumer, DiskReport, Durability, FeedFrom, KEY_LEN_MAX, LogTail, LongReaders, LostRange,
-    Lsn, MAIN_TREE, MendReport, Pgno, Position, Problem, Reader, RecoveryReport, RecoveryTime, RecoveryTook,
-    RestoreReport, RestoreSource, RestoreTo, SalvageReport, SetBackup, Sharing, StartFrom, StoreId,
-    TREE_NAME_LEN_MAX, Timestamp, TreeId, TxnId,
+    Lsn, MAIN_TREE, MendReport, OrphanReport, Pgno, Position, Problem, Reader, RecoveryReport, RecoveryTime,
+    RecoveryTook, RestoreReport, RestoreSource, RestoreTo, SalvageReport, SetBackup, Sharing, StartFrom,
+    StoreId, TREE_NAME_LEN_MAX, Timestamp, TreeId, TxnId,
 };
 pub use options::Options;
 pub use snapshot::{LeasedSnapshot, Snapshot};

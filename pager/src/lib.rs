@@ -27,6 +27,7 @@ mod readers;
 pub mod retention;
 mod roots;
 mod run;
+mod scan;
 pub mod share;
 mod space;
 mod stats;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use llmdb::{Db, LostRange, SalvageReport, StartFrom};
+use llmdb::{Db, LostRange, OrphanReport, SalvageReport, StartFrom};
 use serde_json::{Value, json};
 
 use crate::{
@@ -47,10 +47,24 @@ fn to_json(report: &SalvageReport) -> Value {
                 "from": escape(&lost.from, Keep::Line),
                 "to": lost.to.as_ref().map(|to| escape(to, Keep::Line)),
                 "why": lost.why,
+                "found": lost.found_keys,
+            })
+        })
+        .collect();
+    let orphans: Vec<_> = report
+        .orphans
+        .iter()
+        .map(|found| {
+            json!({
+                "tree": found.tree,
+                "keys": found.key_count,
+                "missing": found.missing_keys,
+                "may_be_stale": found.may_be_stale,
             })
         })
         .collect();
     json!({
+        "orphans": orphans,
         "keys": report.saved.key_count,
         "trees": report.saved.tree_count,
         "file_bytes": report.saved.file_bytes,
@@ -78,6 +92,7 @@ fn to_text(args: &RecoverArgs, report: &SalvageReport) -> String {
         lines.push(format!("commits since that checkpoint are lost: {why}"));
     }
     lines.extend(report.lost.iter().map(lost_text));
+    lines.extend(report.orphans.iter().map(orphan_text));
     if report.lost.is_empty() && report.log_lost.is_none() {
         lines.push("nothing was lost".into());
     }
@@ -89,5 +104,23 @@ fn lost_text(lost: &LostRange) -> String {
         if lost.tree.is_empty() { "the list of trees".into() } else { format!("tree {:?}", lost.tree) };
     let from = if lost.from.is_empty() { "the first key".into() } else { escape(&lost.from, Keep::Line) };
     let to = lost.to.as_ref().map_or_else(|| "the last".into(), |to| escape(to, Keep::Line));
-    format!("lost: {tree}, keys from {from} up to {to}: {}", lost.why)
+    let found = match lost.found_keys {
+        0 => String::new(),
+        found => format!(", but for {} keys that were found in leaves without a branch", Count(found)),
+    };
+    format!("lost: {tree}, keys from {from} up to {to}{found}: {}", lost.why)
+}
+
+fn orphan_text(found: &OrphanReport) -> String {
+    let missing = match found.missing_keys {
+        Some(0) => ", nothing of the tree is missing".into(),
+        Some(missing) => format!(", {} are missing", Count(missing)),
+        None => String::new(),
+    };
+    let stale = if found.may_be_stale { "; some of them may be old, or deleted" } else { "" };
+    format!(
+        "found: {} keys of tree {:?} in leaves without a branch{missing}{stale}",
+        Count(found.key_count),
+        found.tree
+    )
 }
