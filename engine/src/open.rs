@@ -75,9 +75,6 @@ pub(crate) fn open(vfs: Arc<dyn Vfs>, path: &Path, options: Options) -> Result<(
     if report.needs_checkpoint && !shared.options.read_only {
         shared.repair_meta()?;
     }
-    if shared.options.log_tail == LogTail::CutAtDamage && !shared.options.read_only {
-        shared.accept_loss()?;
-    }
     Ok((shared, report))
 }
 

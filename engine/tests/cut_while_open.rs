@@ -23,7 +23,7 @@ use common::{
     script::{commit, key, puts, value},
     state,
 };
-use llmdb_engine::{Background, Engine, Error, ErrorKind, Options, Snapshot};
+use llmdb_engine::{Background, Engine, Error, ErrorKind, Options, Sharing, Snapshot};
 
 const ROWS: u64 = 3_000;
 const LONG: u64 = 24;
@@ -329,4 +329,83 @@ fn a_backup_of_pages_that_go_away_fails() {
     });
     assert!(cut && result.is_err(), "{result:?}");
     assert!(!to.exists());
+}
+
+/// What processes share is cut as well as the data: nobody dies, nobody takes zeros for what the others said, and nothing
+/// that was acknowledged is lost once all have let go.
+#[test]
+fn a_cut_of_what_processes_share_is_an_error() {
+    for (len, order) in [(0, [0, 1]), (0, [1, 0]), (64 << 10, [0, 1])] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let share = folder.path().join("store-share");
+        let shared = || {
+            let mut options = options();
+            options.sharing = Sharing::Shared;
+            options.lock_timeout_us = 200_000;
+            options
+        };
+        let engines = [Engine::open(&path, shared()).unwrap(), Engine::open(&path, shared()).unwrap()];
+        let mut acknowledged = 0;
+        for (number, engine) in (0..6).zip(engines.iter().cycle()) {
+            commit(engine, &puts("rows", 0..40, number, 100)).unwrap();
+            acknowledged = number;
+        }
+        let held = engines[0].snapshot().unwrap();
+        fs::OpenOptions::new().write(true).open(&share).unwrap().set_len(len).unwrap();
+        let (mut told, mut tried) = (0, acknowledged);
+        for index in order {
+            for _ in 0..2 {
+                tried += 1;
+                let number = tried;
+                match commit(&engines[index], &puts("rows", 0..40, number, 100)) {
+                    Ok(_) => acknowledged = number,
+                    Err(_) => told += 1,
+                }
+            }
+            match engines[index].snapshot() {
+                Ok(snapshot) => assert_some_commit(&snapshot, tried),
+                Err(_) => told += 1,
+            }
+        }
+        assert!(told > 0, "nobody noticed, cut to {len}");
+        assert_some_commit(&held, acknowledged);
+        drop(held);
+        for engine in engines {
+            let _ = engine.close();
+        }
+        let engine = Engine::open(&path, shared()).unwrap();
+        assert_sound(&engine);
+        let found =
+            engine.snapshot().unwrap().tree("rows").unwrap().unwrap().get(key(7)).unwrap().unwrap().to_vec();
+        let is_kept = (acknowledged..=tried).any(|number| found == value(number + 7, 100));
+        assert!(is_kept, "cut to {len}: acknowledged up to {acknowledged}");
+        engine.close().unwrap();
+    }
+}
+
+/// What it shows was committed once, or it says that it shows nothing.
+fn assert_some_commit(snapshot: &Snapshot, tried: u64) {
+    let Ok(Some(rows)) = snapshot.tree("rows") else { return };
+    if let Ok(row) = rows.get(key(7)) {
+        assert!((0..=tried).any(|number| row == Some(&value(number + 7, 100)[..])));
+    }
+}
+
+/// Whatever the process gives to new files: who may use the data file may share it.
+#[test]
+fn what_processes_share_has_the_rights_of_the_data_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let mut shared = options();
+    shared.sharing = Sharing::Shared;
+    Engine::open(&path, shared.clone()).unwrap().close().unwrap();
+    for mode in [0o660, 0o600, 0o666] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let engine = Engine::open(&path, shared.clone()).unwrap();
+        let found = fs::metadata(folder.path().join("store-share")).unwrap().permissions().mode();
+        assert_eq!(found & 0o777, mode);
+        engine.close().unwrap();
+    }
 }

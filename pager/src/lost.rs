@@ -60,6 +60,10 @@ impl Pager {
 
     #[cold]
     fn compare_losses(&self, losses: u64) -> PageResult<()> {
+        if let Some(commons) = self.commons.get() {
+            // Who reads is known by words of the area: without them, pages may have been used again meanwhile.
+            commons.check_whole()?;
+        }
         if self.settle_losses() == losses {
             return Ok(());
         }

@@ -270,7 +270,9 @@ impl Pager {
         let checkpoints = self.checkpoint_epochs();
         mem::take(&mut *lock(&self.given_back)).into_iter().for_each(|range| self.space.mark_dirty(range));
         let mut retention = lock(&self.retention);
-        if !planted(Bug::NeverReuse) {
+        // Readers of other processes whose slots are lost are not among the retained: then nothing is used again.
+        let readers_are_known = self.commons.get().is_none_or(|commons| commons.check_whole().is_ok());
+        if readers_are_known && !planted(Bug::NeverReuse) {
             writer.reclaim(&self.space, &mut retention, published, &retained);
         }
         self.counters.note_holder(retention.oldest());

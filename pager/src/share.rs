@@ -73,8 +73,21 @@ impl Commons {
     /// # Errors
     /// Corruption of the area.
     pub fn published(&self) -> PageResult<RootRecord> {
-        let (_, words) = self.ring().load().map_err(unreadable)?;
-        checked(RootRecord::from_words(words))
+        let loaded = self.ring().load().map_err(unreadable);
+        self.check_whole()?;
+        checked(RootRecord::from_words(loaded?.1))
+    }
+
+    /// Refuses if the area was cut while it was in use: what was read of it, and what it was told, means nothing then.
+    ///
+    /// # Errors
+    /// Corruption of the area.
+    pub fn check_whole(&self) -> PageResult<()> {
+        if self.area.is_whole() {
+            return Ok(());
+        }
+        let what = "the shared area was cut while it was in use: let every process close the store, and open it anew";
+        Err(Corruption::new(Pgno::new(0), what).into())
     }
 
     /// Makes a root the one that readers find. Only the holder of the turn may.
@@ -111,6 +124,7 @@ impl Commons {
         let slot = self.claim()?;
         let held = slots.hold_current(slot, &self.ring()).map_err(unreadable);
         let held = held.and_then(|words| checked(RootRecord::from_words(words)));
+        let held = self.check_whole().and(held);
         match held {
             Ok(root) => {
                 slots.set_note(slot, root.txid.get(), note);
@@ -131,7 +145,7 @@ impl Commons {
         slots.announce(slot, root.epoch.get());
         // A tip that was overtaken in this process may have been overtaken by what is published.
         match self.ring().load() {
-            Ok((_, words)) if words[0] <= root.epoch.get() => {
+            Ok((_, words)) if words[0] <= root.epoch.get() && self.area.is_whole() => {
                 slots.set_note(slot, root.txid.get(), note);
                 return Ok((slot, root));
             }

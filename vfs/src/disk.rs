@@ -49,6 +49,16 @@ pub trait Vfs: Send + Sync + fmt::Debug {
         Err(ShareError::unsupported(format!("{}: this kind of disk has no shared memory", path.display())))
     }
 
+    /// Gives the file `to` the rights that `from` has, whatever the process would give to new files; its owner too, for
+    /// those who may. Where files have no rights nothing happens.
+    ///
+    /// # Errors
+    /// Those of the system: mostly that the file belongs to somebody else.
+    fn copy_rights(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let _ = (from, to);
+        Ok(())
+    }
+
     /// A ring on which up to `depth` writes are under way at once.
     fn ring(&self, depth: usize) -> io::Result<Box<dyn Ring>>;
 

@@ -14,10 +14,10 @@
 #![expect(unsafe_code, reason = "door 2: the mapping")]
 
 #[cfg(target_os = "linux")]
-mod bus_error;
+pub(crate) mod bus_error;
 mod heap;
 #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "nothing is lost there"))]
-mod lost;
+pub(crate) mod lost;
 #[cfg(target_os = "linux")]
 mod private;
 mod regions;

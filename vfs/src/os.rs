@@ -131,12 +131,28 @@ impl Vfs for OsVfs {
 
     #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     fn share(&self, path: &Path) -> Result<Arc<dyn SharedArea>, ShareError> {
-        Ok(Arc::new(share::OsArea::open(path)?))
+        Ok(Arc::new(share::OsArea::open(path, self.options.bus_errors)?))
     }
 
     #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
     fn share(&self, _path: &Path) -> Result<Arc<dyn SharedArea>, ShareError> {
         Err(ShareError::unsupported("it takes Linux on a machine of 64 bits"))
+    }
+
+    #[cfg(unix)]
+    fn copy_rights(&self, from: &Path, to: &Path) -> io::Result<()> {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+        let (wanted, found) =
+            (fs::metadata(from).map_err(about(from))?, fs::metadata(to).map_err(about(to))?);
+        if (wanted.uid(), wanted.gid()) != (found.uid(), found.gid()) {
+            // Only for those who may give files away. The others share by the rights of the group, or of all.
+            let _ = chown(to, Some(wanted.uid()), Some(wanted.gid()));
+        }
+        let mode = |metadata: &fs::Metadata| metadata.mode() & 0o777;
+        if mode(&wanted) == mode(&found) {
+            return Ok(());
+        }
+        fs::set_permissions(to, fs::Permissions::from_mode(mode(&wanted))).map_err(about(to))
     }
 
     fn ring(&self, depth: usize) -> io::Result<Box<dyn Ring>> {

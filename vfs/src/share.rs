@@ -85,6 +85,13 @@ pub trait SharedArea: Send + Sync + fmt::Debug {
     /// Those of asking for the state of a file.
     fn is_current(&self) -> io::Result<bool>;
 
+    /// Whether every word that was looked at so far was there. A file that somebody cuts loses its words: zeros are read in
+    /// their place, and what is stored there nobody else sees. Ask after looking.
+    #[inline]
+    fn is_whole(&self) -> bool {
+        true
+    }
+
     /// A moment between two stores at which a process may die. Nothing happens on a real disk; a simulated one may
     /// end the process here, so that a protocol of several stores is tried with each of them being the last.
     #[inline]

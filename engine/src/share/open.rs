@@ -43,6 +43,7 @@ pub(crate) fn open(
             Err(error) => return Err(Error::from_share(error, &places.share)),
         };
         let _door = Door::wait(&area, &**vfs, options.lock_timeout_us)?;
+        copy_rights(&**vfs, places);
         // The last process to go takes the file with it: those who opened it before have to begin anew.
         let is_current = area.is_current();
         if is_current.map_err(|error| Error::io("look for the file that processes share", error))?
@@ -72,6 +73,15 @@ pub(crate) fn refuse_company(vfs: &dyn Vfs, places: &Places) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whoever may use the data file must be able to share it. If the area belongs to somebody else, that one sees to it.
+fn copy_rights(vfs: &dyn Vfs, places: &Places) {
+    if vfs.exists(&places.data).unwrap_or(false)
+        && let Err(error) = vfs.copy_rights(&places.data, &places.share)
+    {
+        log::debug!("the rights of the file that processes share stay as they are: {error}");
+    }
 }
 
 struct Entrance<'a> {
@@ -186,6 +196,7 @@ impl Entrance<'_> {
         let Self { vfs, places, options } = *self;
         if !open::exists(&**vfs, &places.data)? {
             open::create(vfs, places)?;
+            copy_rights(&**vfs, places);
         }
         let (pager, log, report) = match self.recover() {
             Err(error) if at_open::may_mend(&error, options) => {
@@ -248,8 +259,8 @@ impl Entrance<'_> {
 impl Company {
     /// Draws a name that no process before has had, and says who this is.
     fn begin_session(&mut self) -> Result<()> {
-        let session = self.word(layout::SESSIONS).fetch_add(1, SeqCst) + 1;
-        if session >= COUNT_MAX {
+        let session = self.word(layout::SESSIONS).fetch_add(1, SeqCst).wrapping_add(1);
+        if !(1..COUNT_MAX).contains(&session) {
             return Err(Error::CannotShare(
                 "the shared area is damaged: let every process close the store".into(),
             ));

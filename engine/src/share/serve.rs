@@ -105,6 +105,9 @@ impl Shared {
         let Some((company, _)) = self.company().filter(|(_, commons)| commons.holds_turn()) else {
             return Ok(NEVER_US);
         };
+        if !company.area.is_whole() {
+            return Ok(NEVER_US);
+        }
         if self.check_poison().is_err() && company.has_company()? {
             // Says why in the log of the program; from then on the turn is not ours.
             self.hand_over()?;

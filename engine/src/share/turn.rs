@@ -149,12 +149,17 @@ impl Shared {
     /// that died has left.
     pub(crate) fn take_turn(&self, timeout_us: u64) -> Result<()> {
         let Some((company, commons)) = self.company() else { return Ok(()) };
+        commons.check_whole()?;
         if commons.holds_turn() {
             company.busy_us.store(company.now_us(), Release);
             return Ok(());
         }
         self.check_poison()?;
         company.wait_for_turn(timeout_us)?;
+        if let Err(lost) = commons.check_whole() {
+            company.release_turn();
+            return Err(lost.into());
+        }
         let begun = company.check_current().and_then(|()| self.begin_turn(company, commons));
         if begun.is_err() {
             commons.set_holds_turn(false);

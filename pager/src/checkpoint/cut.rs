@@ -151,7 +151,8 @@ impl Pager {
             }
             readers.clear();
             self.scan_readers(&mut readers);
-            readers.iter().all(|reader| *reader >= epoch)
+            let are_known = self.commons.get().is_none_or(|commons| commons.check_whole().is_ok());
+            are_known && readers.iter().all(|reader| *reader >= epoch)
         })
     }
 

@@ -25,7 +25,7 @@ type Action = libc::sigaction;
 static PREVIOUS: AtomicPtr<Action> = AtomicPtr::new(ptr::null_mut());
 
 /// Installs the handler, once in the life of the process. It stays: others may have chained themselves to it.
-pub(super) fn install() {
+pub(crate) fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         if let Err(error) = install_now() {

@@ -47,7 +47,7 @@ pub enum LossCause {
 
 /// The pages that one mapping has lost.
 #[derive(Debug)]
-pub(super) struct LostPages {
+pub(crate) struct LostPages {
     version: AtomicU64,
     len: AtomicUsize,
     /// Offset of a page, bit 0 set; bit 1 if memory failed. 0: being written.
@@ -62,14 +62,14 @@ static ANYWHERE: AtomicU64 = AtomicU64::new(0);
 
 /// Whether any page of any mapping was ever lost. What was read before this call was not lost if the answer is no.
 #[inline]
-pub(super) fn anywhere() -> bool {
+pub(crate) fn anywhere() -> bool {
     // Orders the bytes that were read before the look (2).
     fence(Acquire);
     ANYWHERE.load(Relaxed) != 0
 }
 
 impl LostPages {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             version: AtomicU64::new(0),
             len: AtomicUsize::new(0),
@@ -78,7 +78,7 @@ impl LostPages {
     }
 
     /// Changes with every loss.
-    pub(super) fn version(&self) -> u64 {
+    pub(crate) fn version(&self) -> u64 {
         self.version.load(SeqCst)
     }
 
@@ -148,14 +148,14 @@ static CHANGING: Mutex<()> = Mutex::new(());
 
 /// Keeps a region in the table. Dropped before the region is unmapped.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     index: usize,
     _lost: Arc<LostPages>,
 }
 
 /// Puts a region into the table: `len` bytes, a power of two, at address `start`, which show the file from `offset` on.
 /// `None` if the table is full.
-pub(super) fn watch(start: usize, len: u64, offset: u64, lost: &Arc<LostPages>) -> Option<Watch> {
+pub(crate) fn watch(start: usize, len: u64, offset: u64, lost: &Arc<LostPages>) -> Option<Watch> {
     debug_assert!(len.is_power_of_two() && start.is_multiple_of(BLOCK_SIZE));
     let _changing = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
     let index = SLOTS.iter().position(|slot| slot.span.load(Relaxed) == 0)?;

@@ -13,7 +13,10 @@ use std::{
 use rustix::{fs::FallocateFlags, io::Errno};
 
 use super::{about, position};
-use crate::share::{AREA_BYTES, ShareError, SharedArea, Words};
+use crate::{
+    BusErrors,
+    share::{AREA_BYTES, ShareError, SharedArea, Words},
+};
 
 /// An open lock file.
 #[derive(Debug)]
@@ -24,13 +27,17 @@ pub(super) struct OsArea {
 }
 
 impl OsArea {
-    pub(super) fn open(path: &Path) -> Result<Self, ShareError> {
+    pub(super) fn open(path: &Path, bus_errors: BusErrors) -> Result<Self, ShareError> {
         let open = || fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         let file = open().map_err(about(path))?;
         filesystem::check(&file)?;
         locks::probe(&file, || open().map_err(about(path)))?;
         take_space(&file).map_err(about(path))?;
-        let words = Words::map(&file).map_err(|error| {
+        let words = match bus_errors {
+            BusErrors::Catch => Words::map_watched(&file),
+            BusErrors::Leave => Words::map(&file),
+        };
+        let words = words.map_err(|error| {
             ShareError::unsupported(format!("{}: the file cannot be mapped: {error}", path.display()))
         })?;
         Ok(Self { words, file, path: path.to_owned() })
@@ -57,6 +64,11 @@ impl SharedArea for OsArea {
     #[inline]
     fn words(&self) -> &[AtomicU64] {
         self.words.get()
+    }
+
+    #[inline]
+    fn is_whole(&self) -> bool {
+        self.words.is_whole()
     }
 
     fn try_lock(&self, byte: u64) -> io::Result<bool> {

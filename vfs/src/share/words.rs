@@ -5,7 +5,10 @@ use std::{
     fmt, io,
     os::fd::{AsFd, BorrowedFd},
     ptr::{self, NonNull},
-    sync::atomic::{AtomicU32, AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64},
+    },
 };
 
 use rustix::{
@@ -14,6 +17,10 @@ use rustix::{
 };
 
 use super::{AREA_BYTES, AREA_WORDS};
+use crate::mapping::{
+    bus_error,
+    lost::{self, LostPages, Watch},
+};
 
 /// Length of the map as a number of bytes in memory.
 const MAP_BYTES: usize = AREA_WORDS * size_of::<AtomicU64>();
@@ -22,6 +29,8 @@ const _: () = assert!(MAP_BYTES as u64 == AREA_BYTES);
 /// Words over the first bytes of a file. Every process that maps the file shares them.
 pub(crate) struct Words {
     start: NonNull<AtomicU64>,
+    /// If the loss of words is to be an error: what was lost, and the entry in the table of the handler.
+    watched: Option<(Arc<LostPages>, Watch)>,
 }
 
 // SAFETY: the map belongs to this value alone until it is dropped, and is used through atomics only.
@@ -37,7 +46,29 @@ impl Words {
     pub(crate) fn map(file: impl AsFd) -> io::Result<Self> {
         // SAFETY: a new mapping where the kernel finds room touches no memory that is in use.
         let start = unsafe { Self::map_at(ptr::null_mut(), MapFlags::SHARED, file.as_fd()) }?;
-        Ok(Self { start })
+        Ok(Self { start, watched: None })
+    }
+
+    /// As [`Words::map`], for a file that somebody may cut: words that are gone read as zeros then, for this process
+    /// alone, and [`Words::is_whole`] says so.
+    pub(crate) fn map_watched(file: impl AsFd) -> io::Result<Self> {
+        bus_error::install();
+        let mut words = Self::map(file)?;
+        let lost = Arc::new(LostPages::new());
+        match lost::watch(words.start.as_ptr().expose_provenance(), AREA_BYTES, 0, &lost) {
+            Some(watch) => words.watched = Some((lost, watch)),
+            None => {
+                log::warn!("too many maps: a shared area that is cut while it is open will end the process")
+            }
+        }
+        Ok(words)
+    }
+
+    /// Whether every word that was looked at so far was there.
+    #[inline]
+    pub(crate) fn is_whole(&self) -> bool {
+        let none_lost = |(lost, _): &(Arc<LostPages>, Watch)| lost.version() == 0;
+        !lost::anywhere() || self.watched.as_ref().is_none_or(none_lost)
     }
 
     /// Maps the words of `file`.
@@ -104,6 +135,8 @@ impl Words {
 
 impl Drop for Words {
     fn drop(&mut self) {
+        // Out of the table before the map is gone.
+        self.watched = None;
         // SAFETY: mapped with this length; `&mut self` shows that no reference into it is left.
         let unmapped = unsafe { munmap(self.start.as_ptr().cast(), MAP_BYTES) };
         debug_assert!(unmapped.is_ok(), "a whole mapping can always be unmapped: {unmapped:?}");
