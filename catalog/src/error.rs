@@ -61,6 +61,8 @@ pub enum Error {
     },
     /// A definition is not one.
     Definition(String),
+    /// A policy of retention is none.
+    Policy(String),
     /// There is no such migration.
     NoMigration(String),
     /// The migration is not in a state for this.
@@ -107,6 +109,7 @@ impl Error {
             | Self::SchemaStays { .. }
             | Self::Unfit { .. }
             | Self::Definition(_)
+            | Self::Policy(_)
             | Self::Form { .. } => Some(Complaint::Refused),
             Self::Name(_)
             | Self::NoSchema { .. }
@@ -147,6 +150,7 @@ impl fmt::Display for Error {
                 Ok(())
             }
             Self::Definition(what) => write!(f, "the migration is refused: {what}"),
+            Self::Policy(what) => write!(f, "the policy is refused: {what}"),
             Self::NoMigration(id) => write!(f, "there is no migration {id:?}"),
             Self::State { id, what } => write!(f, "the migration {id:?}: {what}"),
             Self::Form { collection, row, what } => write!(f, "{collection:?}, row {row}: {what}"),

@@ -69,15 +69,13 @@ impl Catalog<'_> {
     /// Says how long the history of a collection is kept.
     ///
     /// # Errors
-    /// [`Error::Definition`]; [`Error::Temporal`].
+    /// [`Error::Policy`]; [`Error::Temporal`].
     pub fn set_retention(&self, collection: &str, policy: &Policy) -> Result<()> {
-        policy.check().map_err(Error::Definition)?;
+        policy.check().map_err(Error::Policy)?;
         let mut txn = self.store().begin_write()?;
         let before = self.store().view_before(&txn)?;
         if before.collection(collection)?.history_kind() == History::Plain && policy.keep != Keep::All {
-            return Err(Error::Definition(format!(
-                "the collection {collection:?} is plain: it has no history"
-            )));
+            return Err(Error::Policy(format!("the collection {collection:?} is plain: it has no history")));
         }
         self.ensure_meta(&mut txn)?;
         self.put(&mut txn, &MetaPath::Retention { collection: collection.into() }, policy)?;

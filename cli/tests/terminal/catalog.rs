@@ -128,7 +128,7 @@ fn a_migration_is_planned_applied_and_taken_back() {
     assert_eq!(desk.run(&["migrate", "apply", "to-mm"]).exit, 2);
     assert!(desk.ok(&["migrate", "rollback", "to-mm"]).contains("rolled_back, 100 %"));
     let db = open(&desk);
-    assert_eq!((all(&db)[0].as_str(), all(&db)[1_000].as_str()), (r#"{"cm":5}"#, r#"{"cm":0}"#));
+    assert_eq!((all(&db)[0].as_str(), all(&db)[1].as_str()), (r#"{"cm":5}"#, r#"{"cm":0}"#));
     db.close().unwrap();
 }
 
@@ -194,7 +194,7 @@ fn other_processes_are_held_to_it_at_once() {
 
 #[test]
 fn killed_in_the_middle_it_goes_on_where_it_was() {
-    let desk = with_people(2_000);
+    let desk = with_people(5_000);
     let mut child = desk.command(&["migrate", "apply", "to-mm.json", "--step-rows", "1"]).spawn().unwrap();
     let log = desk.path("test.llmdb-wal");
     while !std::fs::read_dir(&log).is_ok_and(|mut files| files.next().is_some()) {
@@ -208,8 +208,8 @@ fn killed_in_the_middle_it_goes_on_where_it_was() {
     let before: Value = serde_json::from_slice(&before.stdout).unwrap();
     let id = if before["migrations"] == json!([]) { "to-mm.json" } else { "to-mm" };
     let done = desk.json(&["migrate", "apply", id]);
-    assert_eq!((&done["state"], &done["progress"]["rows"]), (&json!("done"), &json!(2_000)));
-    assert_eq!(done["progress"]["changed"], 2_000, "no row twice, none left out");
+    assert_eq!((&done["state"], &done["progress"]["rows"]), (&json!("done"), &json!(5_000)));
+    assert_eq!(done["progress"]["changed"], 5_000, "no row twice, none left out");
     let db = open(&desk);
     assert!(all(&db).iter().all(|text| text.contains("mm")));
     db.close().unwrap();
@@ -239,7 +239,7 @@ fn policies_are_written_shown_and_removed() {
         (&json!("people"), &json!(true))
     );
     assert!(applied["applied"][0]["removed"].as_u64().is_some_and(|removed| removed > 0), "{applied}");
-    assert!(desk.ok(&["retention", "apply"]).starts_with("COLLECTION  REMOVED    KEPT SINCE\npeople"));
+    assert!(desk.ok(&["retention", "apply"]).starts_with("COLLECTION  REMOVED"));
     desk.ok(&["retention", "unset", "people"]);
     assert_eq!(desk.run(&["retention", "unset", "people"]).exit, 1);
     assert_eq!(desk.ok(&["retention", "apply"]), "no policy gives anything up\n");
