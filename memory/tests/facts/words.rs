@@ -59,7 +59,7 @@ fn words_are_true_of_the_point_that_is_asked_for() {
     let txid = desk.store().view().unwrap().transaction_at(second).unwrap().unwrap().0;
     desk.facts().undo(txid, &By::default()).unwrap();
     assert_eq!((asked("london", Point::default()), asked("paris", Point::default())), (1, 0));
-    let forget = Forget { what: What::Subject("ada".into()), from: None, by: By::default() };
+    let forget = Forget { what: What::Subject("ada".into()), from: None, to: None, by: By::default() };
     desk.facts().forget(&forget).unwrap();
     assert_eq!((asked("london", Point::default()), asked("london", on("2019-04-01", AsOf::Now))), (0, 1));
 }

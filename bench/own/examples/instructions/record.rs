@@ -54,6 +54,7 @@ impl Record {
         Ok(record)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a file of the tree, not of a database")]
     pub fn write(&self) -> Result<(), String> {
         std::fs::write(PATH, self.to_string()).map_err(|error| format!("{PATH}: {error}"))
     }
