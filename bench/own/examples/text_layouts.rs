@@ -41,8 +41,9 @@ fn spelled(mut number: usize) -> String {
 fn word(random: &mut Random) -> String {
     // A square of a uniform number leans to 0, its square more so.
     let uniform = random.below(1 << 20) as f64 / f64::from(1 << 20);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of the vocabulary")]
-    spelled((uniform.powi(4) * VOCABULARY as f64) as usize)
+    #[expect(clippy::cast_possible_truncation, reason = "a number of the vocabulary")]
+    let number = (uniform.powi(4) * VOCABULARY as f64) as usize;
+    spelled(number)
 }
 
 fn text(random: &mut Random) -> Vec<String> {

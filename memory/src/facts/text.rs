@@ -101,11 +101,11 @@ pub(super) fn recall(
     let mut search = Search { at: point.at, rows: rows(&query.what), limit, after };
     let mut last = None;
     loop {
-        let mut failed = None;
+        let mut failed: Option<Error> = None;
         let hits = texts.search(&parsed, &search, |fact| match searched(query, fact) {
             Ok(words) => words.map(Cow::Owned),
             Err(error) => {
-                failed.get_or_insert(error);
+                failed = failed.take().or(Some(error));
                 None
             }
         })?;
@@ -115,8 +115,8 @@ pub(super) fn recall(
         for hit in &hits {
             let document = Document::decode(&hit.fact.value, &hit.fact.row)?;
             let show = |fact: &Fact<'_>, document| {
-                let shown = ShownFact::with(&facts, fact, point, document)?;
-                Ok(ShownFact { score: Some(hit.score), ..shown })
+                ShownFact::with(&facts, fact, point, document)
+                    .map(|shown| ShownFact { score: Some(hit.score), ..shown })
             };
             if !answer.take(&hit.fact, document, show)? {
                 let recalled = answer.finish(point.shown(view)?, point);
