@@ -167,7 +167,9 @@ impl Salvage<'_> {
         let mut take = |name: &[u8], value: &Value<'_>| {
             let name = String::from_utf8_lossy(name).into_owned();
             match decode_entry(&name, value) {
-                Ok(tree) => trees.push((name, tree)),
+                // Two branches may lead to one leaf.
+                Ok(tree) if trees.contains(&(name.clone(), tree)) => {}
+                Ok(tree) => trees.push((unused(name, &trees), tree)),
                 Err(error) => {
                     unreadable_entries.push(unreadable(&name, &[], Pgno::new(0), error.to_string()))
                 }
@@ -227,10 +229,7 @@ impl Salvage<'_> {
         let is_known = |id: &TreeId| id.get() == 0 || named.iter().any(|(_, tree)| tree.id == *id);
         let (guard, orphans) = (self.guard, self.orphans);
         for id in orphans.trees().filter(|id| !is_known(id)) {
-            let mut name = format!("lost tree {}", id.get());
-            while named.iter().any(|(known, _)| *known == name) {
-                name.push('\'');
-            }
+            let name = unused(format!("lost tree {}", id.get()), named);
             let mut loader: Loader = copy.begin_tree(id);
             let mut values = Vec::new();
             let found = orphans.of(Tree::empty(id)).fill((None, None), &mut |key, value| {
@@ -247,6 +246,14 @@ impl Salvage<'_> {
         let may_be_stale = self.orphans.may_be_stale();
         self.reports.push(OrphanReport { tree: name.into(), key_count, missing_keys, may_be_stale });
     }
+}
+
+/// `name`, or one like it that none of `trees` has: what is damaged may say the same twice.
+fn unused(mut name: String, trees: &[(String, Tree)]) -> String {
+    while trees.iter().any(|(known, _)| *known == name) {
+        name.push('\'');
+    }
+    name
 }
 
 /// A walk through a tree with gaps.

@@ -58,7 +58,7 @@ pub struct Purged {
 impl Store<'_> {
     /// Removes what `keep` does not keep of the history of a collection, step by step, while readers and writers go on:
     /// snapshots that were taken before still show it. Questions about moments that are not kept get
-    /// [`Error::NotKept`] from the first step on; the present and the future stay as they are.
+    /// [`crate::Error::NotKept`] from the first step on; the present and the future stay as they are.
     ///
     /// If an earlier purge was not through, this call goes on with it, by what that one was to keep.
     /// `progress` is told after each step, and stops by answering `false`.
@@ -70,7 +70,7 @@ impl Store<'_> {
     /// versions, all closed records.
     ///
     /// # Errors
-    /// [`Error::NoCollection`], [`Error::NotTemporal`]; [`Error::Engine`], [`Error::Corruption`]: what was removed is
+    /// [`crate::Error::NoCollection`], [`crate::Error::NotTemporal`]; [`crate::Error::Engine`], [`crate::Error::Corruption`]: what was removed is
     /// removed, call it again.
     pub fn purge(
         &self,

@@ -103,6 +103,10 @@ impl Log {
         for spare in &spares {
             self.folder.remove(Name::Spare(spare.index))?;
         }
+        if !spares.is_empty() {
+            // Their room may be given back only once it is durable that they are gone.
+            self.folder.sync().map_err(|error| self.poison(error))?;
+        }
         Ok(!spares.is_empty())
     }
 

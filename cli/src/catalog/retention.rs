@@ -155,6 +155,9 @@ fn policy_json(collection: &str, policy: &Policy) -> serde_json::Value {
 }
 
 /// `all`, `10 versions`, `90 days`, `90d`.
+/// Days in the microseconds of a timestamp.
+const DAYS_MAX: u32 = 106_751_991;
+
 fn parse(text: &str) -> Result<Keep, Failure> {
     let refuse = || {
         Failure::usage(format!("{text:?} is no policy"))
@@ -166,7 +169,10 @@ fn parse(text: &str) -> Result<Keep, Failure> {
     }
     let end = text.find(|letter: char| !letter.is_ascii_digit()).ok_or_else(refuse)?;
     let number: u32 = text[..end].parse().map_err(|_| refuse())?;
-    let days = |days: u32| number.checked_mul(days).map(Keep::Days).ok_or_else(refuse);
+    let days = |days: u32| {
+        let all = number.checked_mul(days).filter(|all| *all <= DAYS_MAX);
+        all.map(Keep::Days).ok_or_else(refuse)
+    };
     let seconds = |seconds: u64| Ok(Keep::Seconds(u64::from(number) * seconds));
     match text[end..].trim() {
         "v" | "version" | "versions" => Ok(Keep::Versions(number)),

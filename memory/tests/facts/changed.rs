@@ -190,7 +190,7 @@ fn a_fact_tells_where_it_comes_from_and_what_became_of_it() {
 
 #[test]
 fn what_is_erased_was_never_there_and_its_tags_neither() {
-    let desk = Desk::new();
+    let desk = Desk::with_files();
     let secret = tagged("ada/secret", "swordfish", &["home", "private"]);
     desk.facts().remember(&[secret, tagged("ada/city", "London", &["home"])]).unwrap();
     let learned = desk.store().view().unwrap().snapshot().timestamp();
@@ -213,7 +213,7 @@ fn what_is_erased_was_never_there_and_its_tags_neither() {
 
 #[test]
 fn an_erasure_that_was_stopped_goes_on() {
-    let desk = Desk::new();
+    let desk = Desk::with_files();
     desk.facts().remember(&[tagged("ada/secret", "swordfish", &["private"])]).unwrap();
     let erased = desk.facts().erase(&key("ada/secret"), &mut |_, _| false).unwrap();
     assert!(!erased.complete, "{erased:?}");

@@ -7,13 +7,16 @@ mod limits;
 mod model;
 mod words;
 
-use llmdb_engine::Engine;
+use std::sync::Arc;
+
+use llmdb_engine::{Engine, Options};
 use llmdb_memory::{
     Facts, Memory,
     facts::{Document, FactKey, NewFact, Point, Recall, Recalled},
     when,
 };
 use llmdb_temporal::{Store, Timestamp};
+use llmdb_vfs::MemoryVfs;
 
 /// A memory in memory.
 pub(crate) struct Desk(Engine);
@@ -21,6 +24,12 @@ pub(crate) struct Desk(Engine);
 impl Desk {
     pub(crate) fn new() -> Self {
         Self(Engine::in_memory().unwrap())
+    }
+
+    /// One with a file and a log, in which something can be left.
+    pub(crate) fn with_files() -> Self {
+        let disk = Arc::new(MemoryVfs::new(1));
+        Self(Engine::open_on(disk, "facts.llmdb", Options::default()).unwrap())
     }
 
     pub(crate) fn store(&self) -> Store<'_> {
