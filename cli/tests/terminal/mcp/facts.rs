@@ -27,6 +27,10 @@ fn facts_are_remembered_recalled_corrected_and_taken_back() {
     assert_eq!(now["facts"][0]["agent"], "test", "who said it, as the client named itself");
     let then = client.ok("recall", &json!({ "keys": ["alice/employer"], "as_of_valid": "2024-06-01" }));
     assert_eq!(texts(&then), ["Acme Corp"]);
+    let found = client.ok("recall", &json!({ "text": "corp", "as_of_valid": "2024-06-01" }));
+    assert_eq!(texts(&found), ["Acme Corp"]);
+    assert!(found["facts"][0]["score"].as_f64().is_some_and(|score| score > 0.0), "{found}");
+    assert_eq!(texts(&client.ok("recall", &json!({ "text": "corp" }))), [""; 0], "it is Initech by now");
     let known = client.ok("recall", &json!({ "subject": "alice", "as_of_known": format!("tx{txid}") }));
     assert_eq!(texts(&known), ["Acme Corp"]);
 
