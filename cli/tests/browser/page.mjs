@@ -34,7 +34,11 @@ function serve(token) {
   const child = spawn(program, ["mcp", join(folder, "a.llmdb"), "--http", "127.0.0.1:0", "--json"], { env, stdio: ["ignore", "ignore", "pipe"] });
   return new Promise((resolve, reject) => {
     child.once("exit", (code) => reject(new Error(`the server ended with ${code}`)));
-    child.stderr.once("data", (line) => resolve({ child, address: JSON.parse(String(line).split("\n")[0]).serving.replace(/mcp$/, "") }));
+    let said = "";
+    child.stderr.on("data", (piece) => {
+      said += piece;
+      if (said.includes("\n")) resolve({ child, address: JSON.parse(said.split("\n")[0]).serving.replace(/mcp$/, "") });
+    });
   });
 }
 
