@@ -153,7 +153,8 @@ pub fn run(args: &EraseArgs, output: &mut Output) -> Result<Exit, Failure> {
 fn list(args: &EraseArgs, output: &mut Output) -> Result<Exit, Failure> {
     let db = store::for_reading(&args.db.db, output)?;
     for erasure in db.facts().erasures().map_err(llmdb::Error::from)? {
-        output.result(&to_json(&erasure), || to_text(&erasure))?;
+        let state = if erasure.scrubbed.is_some() { "" } else { ", not through yet" };
+        output.result(&to_json(&erasure), || to_text(&erasure) + state)?;
     }
     Ok(Exit::Done)
 }
@@ -171,9 +172,8 @@ fn to_json(erasure: &Erasure) -> Value {
 }
 
 fn to_text(erasure: &Erasure) -> String {
-    let state = if erasure.scrubbed.is_some() { "" } else { ", not through yet" };
     format!(
-        "erasure {} in {:?}, {}, {}: {} records, hash {}{state}",
+        "erasure {} in {:?}, {}, {}: {} records, hash {}",
         erasure.number,
         erasure.collection,
         erasure.txid,
