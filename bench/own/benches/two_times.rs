@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! cargo bench -p llmdb-bench-own --bench two_times
-//! cargo bench -p llmdb-bench-own --bench two_times -- --rows 50000 --rounds 9 --folder /data/tmp
+//! cargo bench -p llmdb-bench-own --bench two_times -- --rows 200000 --versions 10 --only reads --rounds 9 --folder /data/tmp
 //! ```
 //!
 //! Reads: one row of 20,000, by chance among those with many versions, now and as of the moment of a commit drawn by chance.
@@ -11,7 +11,10 @@
 //! ratio. The values of both are the same 100 bytes.
 #![expect(clippy::expect_used, reason = "a bench stops at the first surprise")]
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use llmdb_bench_own::rows::{Random, sum};
 use llmdb_engine::{Durability, Engine, Options};
@@ -26,26 +29,43 @@ const PUTS_PER_COMMIT: usize = 1_000;
 
 struct Args {
     rows: usize,
+    versions: Vec<usize>,
+    /// Reads, scans or puts; all if nothing is said.
+    only: Option<String>,
     rounds: usize,
     folder: Option<PathBuf>,
 }
 
 impl Args {
     fn parse() -> Self {
-        let mut args = Self { rows: 20_000, rounds: 5, folder: None };
+        let mut args =
+            Self { rows: 20_000, versions: vec![1, 10, 100, 10_000], only: None, rounds: 5, folder: None };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
             let mut value = || words.next().unwrap_or_else(|| wrong(&word));
             match word.as_str() {
                 "--bench" => {}
                 "--rows" => args.rows = value().parse().unwrap_or_else(|_| wrong(&word)),
+                "--versions" => args.versions = numbers(&value()).unwrap_or_else(|| wrong(&word)),
+                "--only" => args.only = Some(value()),
                 "--rounds" => args.rounds = value().parse().unwrap_or_else(|_| wrong(&word)),
                 "--folder" => args.folder = Some(value().into()),
                 _ => wrong(&word),
             }
         }
+        if args.rows == 0 || args.rounds == 0 || args.versions.contains(&0) {
+            wrong("--rows, --rounds or --versions");
+        }
         args
     }
+
+    fn wants(&self, what: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only.split(',').any(|part| part == what))
+    }
+}
+
+fn numbers(text: &str) -> Option<Vec<usize>> {
+    text.split(',').map(|number| number.parse().ok()).collect()
 }
 
 fn wrong(word: &str) -> ! {
@@ -58,26 +78,42 @@ fn main() {
     let folder = args.folder.clone().unwrap_or_else(std::env::temp_dir);
     let folder = tempfile::tempdir_in(folder).expect("a folder for the stores");
     println!("{} rows, values of {VALUE_BYTES} bytes, medians of {} rounds", args.rows, args.rounds);
-    println!(
-        "\n| versions a row | plain get | now | ratio | as of known | ratio | as of valid | ratio | both | ratio |"
-    );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
+    if args.wants("reads") || args.wants("scans") {
+        measure_versions(&args, folder.path());
+    }
+    if args.wants("puts") {
+        measure_puts(&args, &folder.path().join("puts.llmdb"));
+    }
+}
+
+fn measure_versions(args: &Args, folder: &Path) {
+    if args.wants("reads") {
+        println!(
+            "\n| versions a row | plain get, ns | now | ratio | as of known | ratio | as of valid | ratio | both | ratio |"
+        );
+        println!("|---|---|---|---|---|---|---|---|---|---|");
+    }
     let mut scans = Vec::new();
-    for versions in [1, 10, 100, 10_000] {
-        let path = folder.path().join(format!("{versions}.llmdb"));
+    for versions in args.versions.iter().copied() {
+        let path = folder.join(format!("{versions}.llmdb"));
         let engine = Engine::open(&path, Options::default()).expect("a new store");
         let case = Case::load(&engine, args.rows, versions);
-        case.measure_reads(args.rounds);
-        scans.push((versions, case.measure_scans(args.rounds)));
+        if args.wants("reads") {
+            case.measure_reads(args.rounds);
+        }
+        if args.wants("scans") {
+            scans.push((versions, case.measure_scans(args.rounds)));
+        }
     }
-    println!(
-        "\n| versions a row | plain scan, ns a row | now | ratio | as of known | ratio | as of valid | ratio |"
-    );
-    println!("|---|---|---|---|---|---|---|---|");
+    if args.wants("scans") {
+        println!(
+            "\n| versions a row | plain scan, ns a row | now | ratio | as of known | ratio | as of valid | ratio |"
+        );
+        println!("|---|---|---|---|---|---|---|---|");
+    }
     for (versions, figures) in scans {
         println!("| {versions} {}", beside(&figures));
     }
-    measure_puts(&args, &folder.path().join("puts.llmdb"));
 }
 
 /// A store with a plain collection and facts, of the same rows.
@@ -105,7 +141,7 @@ fn value(number: usize) -> [u8; VALUE_BYTES] {
 impl<'e> Case<'e> {
     fn load(engine: &'e Engine, rows: usize, versions: usize) -> Self {
         let store = Store::new(engine);
-        let hot = rows.min(VERSIONS_MAX / versions).max(1);
+        let hot = rows.min(VERSIONS_MAX.max(rows * 10) / versions).max(1);
         let mut txn = store.begin_write().expect("a transaction");
         txn.create("plain", History::Plain).expect("a collection");
         txn.create("facts", History::default()).expect("a collection");
@@ -203,7 +239,7 @@ fn put_all(store: Store<'_>, rows: usize, version: usize) -> Timestamp {
     last
 }
 
-fn measure_puts(args: &Args, path: &std::path::Path) {
+fn measure_puts(args: &Args, path: &Path) {
     let engine = Engine::open(path, Options::default()).expect("a new store");
     let case = Case::load(&engine, args.rows, 2);
     println!("\n| puts | plain, us | facts | puts a second, facts beside plain |");
