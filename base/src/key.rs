@@ -79,6 +79,14 @@ impl Key {
         Ok(Self(bytes))
     }
 
+    /// A key from bytes that were found to be one before, by [`Key::len_in`]: they are not checked again.
+    ///
+    /// Of other bytes it is a key that sorts as they do, and asking for its elements panics.
+    pub fn from_checked(bytes: &[u8]) -> Self {
+        debug_assert_eq!(decode::key_len(bytes), Ok(bytes.len()), "the bytes were checked");
+        Self(bytes.to_vec())
+    }
+
     /// The key with which `bytes` begins, checked in full, and how many bytes it takes.
     ///
     /// # Errors

@@ -173,6 +173,7 @@ proptest! {
             let elements: Vec<_> = key.elements().collect();
             let again = Key::of(elements);
             prop_assert_eq!(again.as_bytes(), &bytes[..]);
+            prop_assert_eq!(Key::from_checked(&bytes), again);
         }
     }
 }

@@ -3,7 +3,7 @@
 use llmdb_base::{ChildRef, Corruption, PageError, PageResult, ReadPages, TreeId, codec};
 
 use crate::{
-    TreeResult, Value,
+    Entry, TreeResult, Value,
     node::{Node, fetch},
     search,
 };
@@ -114,6 +114,24 @@ impl Tree {
             return Ok(None);
         }
         Ok(Some(leaf.entry(place.index)?.1))
+    }
+
+    /// The first entry whose key is not below `key`. Cost: one page per level, and a second way down if the entry is in the
+    /// leaf behind; no allocation.
+    ///
+    /// # Errors
+    /// As [`Tree::get`].
+    #[inline]
+    pub fn first_from<'p, P: ReadPages>(&self, pages: &'p P, key: &[u8]) -> TreeResult<Option<Entry<'p>>> {
+        if self.is_empty() {
+            return Ok(None);
+        }
+        let leaf = self.leaf_of(pages, key)?;
+        let index = search::find(&leaf, key)?.index;
+        if index < leaf.count() {
+            return Ok(Some(leaf.entry(index)?));
+        }
+        self.cursor(pages).seek(key)
     }
 
     /// The leaf in whose range `key` falls. The tree must not be empty.

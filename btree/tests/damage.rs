@@ -34,6 +34,7 @@ fn read_all(tree: &Tree, pages: &VecPages, keys: &[&[u8]]) {
     walk(|| cursor.prev());
     for key in keys {
         let _ = tree.get(pages, key);
+        let _ = tree.first_from(pages, key);
         let mut cursor = tree.cursor(pages);
         if cursor.seek(key).is_ok() {
             let _ = (cursor.prev(), cursor.next(), cursor.next());

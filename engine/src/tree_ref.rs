@@ -116,6 +116,15 @@ impl<'s, P: ReadPages> TreeRef<'s, P> {
         range_over(self.pages, &self.tree, Bound::Included(prefix), to)
     }
 
+    /// The first row whose key is `key` or greater. Less work than a cursor, for whoever does not go on from there.
+    ///
+    /// # Errors
+    /// As [`TreeRef::get`].
+    pub fn first_from(&self, key: impl AsRef<[u8]>) -> Result<Option<Row<'s>>> {
+        let entry = self.tree.first_from(self.pages, key.as_ref())?;
+        row(self.pages, self.tree.id, entry)
+    }
+
     /// A cursor, not yet at any row.
     pub fn cursor(&self) -> Cursor<'s, P> {
         Cursor { pages: self.pages, tree: self.tree.id, inner: self.tree.cursor(self.pages) }
@@ -278,7 +287,7 @@ pub(crate) fn bytes<'s, P: ReadPages>(pages: &'s P, tree: TreeId, value: &Value<
     }
 }
 
-fn row<'s, P: ReadPages>(
+pub(crate) fn row<'s, P: ReadPages>(
     pages: &'s P,
     tree: TreeId,
     entry: Option<(&'s [u8], Value<'s>)>,

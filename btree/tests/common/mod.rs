@@ -98,6 +98,7 @@ pub fn assert_same(tree: &Tree, pages: &VecPages, model: &BTreeMap<Vec<u8>, Vec<
             );
             let sought = cursor.seek(&key).unwrap().map(owned);
             assert_eq!(sought.as_ref().map(|(key, value)| (key, value)), expected);
+            assert_eq!(tree.first_from(pages, &key).unwrap().map(owned), sought);
         }
     }
 }
