@@ -96,9 +96,10 @@ impl<'s> Collection<'s> {
         // how long it was believed.
         let (first, last) = (first.min(valid.from), last.min(valid.to));
         let sources = self.sources(trees, first, FOREVER)?;
-        let place = [&sources.prefix[..], &row].concat();
-        let mut present = believed_all(sources.survivors, || sources.name(&self.info), &place, last)?;
-        for epoch in sources.epochs.clone() {
+        let place = [&sources.prefix()[..], &row].concat();
+        let name = || self.info.tree(sources.part());
+        let mut present = believed_all(sources.survivors, name, &place, last)?;
+        for epoch in sources.epochs.0..=sources.epochs.1 {
             present.extend(trees.closed_between(&self.info, epoch, &row, (first, last))?);
         }
         let mut versions = Vec::new();

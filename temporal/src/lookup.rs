@@ -4,7 +4,7 @@ use llmdb_base::Timestamp;
 use llmdb_engine::TreeRef;
 
 use crate::{
-    Result,
+    Error, Result, RowKey,
     catalog::{Info, Part},
     record::{
         CHAIN_END, MOMENT_LEN, OPEN_SUFFIX, ROW_END, Record, bounded_at, chain_after, crossing_at,
@@ -14,46 +14,102 @@ use crate::{
     write::{PAST_EPOCH, damaged_row},
 };
 
-/// The believed record of a row that holds `valid`, in a tree of believed records whose rows begin with `prefix`.
-pub(crate) fn believed<'s>(
-    tree: TreeRef<'s>,
-    name: impl Fn() -> String,
-    place: &[u8],
-    valid: Timestamp,
-) -> Result<Option<Record<'s>>> {
-    match open(tree, &name, place)?.filter(|record| record.valid.contains(valid)) {
-        Some(record) => Ok(Some(record)),
-        None => bounded(tree, &name, place, valid),
+/// The keys under which one row is looked up in the trees of a collection, made one after the other in the same memory:
+/// the number of an epoch, where a tree is ordered by them, the row, and what stands behind it.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    bytes: Vec<u8>,
+    row_end: usize,
+}
+
+const EPOCH_LEN: usize = 4;
+/// The longest of what stands behind a row.
+const SUFFIX_LEN_MAX: usize = 1 + 2 * MOMENT_LEN;
+
+impl Probe {
+    pub(crate) fn new(row: &RowKey) -> Self {
+        let key = row.key.as_bytes();
+        Self::of_parts(&row.partition.to_be_bytes(), key)
+    }
+
+    /// Of a row as bytes.
+    pub(crate) fn of(row: &[u8]) -> Self {
+        Self::of_parts(row, &[])
+    }
+
+    fn of_parts(first: &[u8], rest: &[u8]) -> Self {
+        let row_end = EPOCH_LEN + first.len() + rest.len();
+        let mut bytes = Vec::with_capacity(row_end + SUFFIX_LEN_MAX);
+        bytes.extend_from_slice(&[0; EPOCH_LEN]);
+        bytes.extend_from_slice(first);
+        bytes.extend_from_slice(rest);
+        Self { bytes, row_end }
+    }
+
+    /// The row as bytes.
+    pub(crate) fn row(&self) -> &[u8] {
+        &self.bytes[EPOCH_LEN..self.row_end]
+    }
+
+    /// A key, and how much of it is said by epoch and row.
+    fn key(&mut self, epoch: Option<u32>, suffix: &[u8]) -> (&[u8], usize) {
+        self.bytes.truncate(self.row_end);
+        self.bytes.extend_from_slice(suffix);
+        match epoch {
+            None => (&self.bytes[EPOCH_LEN..], self.row_end - EPOCH_LEN),
+            Some(epoch) => {
+                self.bytes[..EPOCH_LEN].copy_from_slice(&epoch.to_be_bytes());
+                (&self.bytes, self.row_end)
+            }
+        }
     }
 }
 
-/// The record of a row whose valid period has no end.
-fn open<'s>(tree: TreeRef<'s>, name: impl Fn() -> String, place: &[u8]) -> Result<Option<Record<'s>>> {
-    let Some(value) = tree.get([place, OPEN_SUFFIX].concat())? else { return Ok(None) };
-    let record = Record::decode_believed(OPEN_SUFFIX, value);
-    Ok(Some(record.ok_or_else(|| damaged_row(&name(), place))?))
-}
-
-/// The record of a row whose valid period has an end, and holds `valid`.
-fn bounded<'s>(
+/// A tree of believed records: its name if it is damaged, and the epoch that stands before its rows, if they are copies.
+#[derive(Clone, Copy)]
+struct Believed<'i, 's> {
     tree: TreeRef<'s>,
-    name: impl Fn() -> String,
-    place: &[u8],
-    valid: Timestamp,
-) -> Result<Option<Record<'s>>> {
-    let from = [place, &bounded_at(valid)].concat();
-    let Some((suffix, value)) = seek(tree, &from, place)? else { return Ok(None) };
-    let record = Record::decode_believed(suffix, value).ok_or_else(|| damaged_row(&name(), place))?;
-    Ok(record.valid.contains(valid).then_some(record))
+    info: &'i Info,
+    part: Part,
+    epoch: Option<u32>,
 }
 
-/// What stands behind a key, and the value.
+impl<'s> Believed<'_, 's> {
+    /// The record that holds `valid`.
+    fn at(&self, probe: &mut Probe, valid: Timestamp) -> Result<Option<Record<'s>>> {
+        match self.open(probe)?.filter(|record| record.valid.contains(valid)) {
+            Some(record) => Ok(Some(record)),
+            None => self.bounded(probe, valid),
+        }
+    }
+
+    /// The record whose valid period has no end.
+    fn open(&self, probe: &mut Probe) -> Result<Option<Record<'s>>> {
+        let Some(value) = self.tree.get(probe.key(self.epoch, OPEN_SUFFIX).0)? else { return Ok(None) };
+        let record = Record::decode_believed(OPEN_SUFFIX, value);
+        Ok(Some(record.ok_or_else(|| self.damaged(probe))?))
+    }
+
+    /// The record whose valid period has an end, and holds `valid`.
+    fn bounded(&self, probe: &mut Probe, valid: Timestamp) -> Result<Option<Record<'s>>> {
+        let from = probe.key(self.epoch, &bounded_at(valid));
+        let Some((suffix, value)) = seek(self.tree, from)? else { return Ok(None) };
+        let record = Record::decode_believed(suffix, value).ok_or_else(|| self.damaged(probe))?;
+        Ok(record.valid.contains(valid).then_some(record))
+    }
+
+    fn damaged(&self, probe: &Probe) -> Error {
+        damaged_row(&self.info.tree(self.part), probe.row())
+    }
+}
+
+/// What stands behind a row in a key, and the value.
 type Entry<'s> = (&'s [u8], &'s [u8]);
 
-/// The first entry from `from` on, if it belongs to the row at `place`.
-fn seek<'s>(tree: TreeRef<'s>, from: &[u8], place: &[u8]) -> Result<Option<Entry<'s>>> {
-    let entry = tree.cursor().seek(from)?;
-    Ok(entry.and_then(|(key, value)| Some((key.strip_prefix(place)?, value))))
+/// The first entry from a key on, if it belongs to the row with which the key begins.
+fn seek<'s>(tree: TreeRef<'s>, (from, row_end): (&[u8], usize)) -> Result<Option<Entry<'s>>> {
+    let entry = tree.first_from(from)?;
+    Ok(entry.and_then(|(key, value)| Some((key.strip_prefix(&from[..row_end])?, value))))
 }
 
 impl<'s> Trees<'s> {
@@ -61,15 +117,18 @@ impl<'s> Trees<'s> {
     pub(crate) fn retroactive(
         &self,
         info: &Info,
-        row: &[u8],
+        probe: &mut Probe,
         valid: Timestamp,
         system: Timestamp,
     ) -> Result<Option<Record<'s>>> {
         if self.past.is_empty() {
             return Ok(None);
         }
-        match believed(self.past, || info.tree(Part::Past), row, valid)? {
-            Some(record) if record.system.from > system => self.closed(info, PAST_EPOCH, row, valid, system),
+        let past = Believed { tree: self.past, info, part: Part::Past, epoch: None };
+        match past.at(probe, valid)? {
+            Some(record) if record.system.from > system => {
+                self.closed(info, PAST_EPOCH, probe, valid, system)
+            }
             found => Ok(found),
         }
     }
@@ -79,32 +138,38 @@ impl<'s> Trees<'s> {
         &self,
         info: &Info,
         epoch: u32,
-        row: &[u8],
+        probe: &mut Probe,
         valid: Timestamp,
         system: Timestamp,
     ) -> Result<Option<Record<'s>>> {
-        let mut from = Vec::with_capacity(4 + row.len() + 1 + 2 * MOMENT_LEN);
-        from.extend_from_slice(&epoch.to_be_bytes());
-        from.extend_from_slice(row);
-        let place_len = from.len();
-        let decode = |suffix: &[u8], value| {
-            let record = Record::decode_closed(suffix, value);
-            record.ok_or_else(|| damaged_row(&info.tree(Part::Closed), row))
-        };
-        let mut seek_at = |suffix: &[u8]| {
-            from.truncate(place_len);
-            from.extend_from_slice(suffix);
-            seek(self.closed, &from, &from[..place_len])
-        };
         // Of the chain, the first that ended later is the only one that may have been believed then.
-        let mut next = seek_at(&chain_after(system))?;
-        if let Some((suffix, value)) = next.filter(|(suffix, _)| crossing_of(suffix).is_none()) {
-            let record = decode(suffix, value)?;
-            if record.contains(valid, system) {
-                return Ok(Some(record));
+        let next = seek(self.closed, probe.key(Some(epoch), &chain_after(system)))?;
+        match next {
+            None => Ok(None),
+            Some((suffix, _)) if crossing_of(suffix).is_some() => {
+                self.crossing(info, epoch, probe, (valid, system), next)
             }
-            next = seek_at(CHAIN_END)?;
+            Some(entry) => {
+                let record = self.decode_closed(info, probe, entry)?;
+                if record.contains(valid, system) {
+                    return Ok(Some(record));
+                }
+                let next = seek(self.closed, probe.key(Some(epoch), CHAIN_END))?;
+                self.crossing(info, epoch, probe, (valid, system), next)
+            }
         }
+    }
+
+    /// The record of a row that `epoch` closed, that is filed by a moment that it crosses, and that holds the point.
+    /// `next` is the first of those filed so, or later.
+    fn crossing(
+        &self,
+        info: &Info,
+        epoch: u32,
+        probe: &mut Probe,
+        (valid, system): (Timestamp, Timestamp),
+        mut next: Option<Entry<'s>>,
+    ) -> Result<Option<Record<'s>>> {
         if next.is_none() {
             return Ok(None);
         }
@@ -115,15 +180,20 @@ impl<'s> Trees<'s> {
                 Some((suffix, _)) if crossing_of(suffix).is_some_and(|first| crossing < first) => continue,
                 Some(_) => {}
             }
-            next = seek_at(&crossing_at(crossing, valid))?;
-            if let Some((suffix, value)) = next {
-                let record = decode(suffix, value)?;
+            next = seek(self.closed, probe.key(Some(epoch), &crossing_at(crossing, valid)))?;
+            if let Some(entry) = next {
+                let record = self.decode_closed(info, probe, entry)?;
                 if record.contains(valid, system) {
                     return Ok(Some(record));
                 }
             }
         }
         Ok(None)
+    }
+
+    fn decode_closed(&self, info: &Info, probe: &Probe, (suffix, value): Entry<'s>) -> Result<Record<'s>> {
+        let record = Record::decode_closed(suffix, value);
+        record.ok_or_else(|| damaged_row(&info.tree(Part::Closed), probe.row()))
     }
 
     /// Every record of a row that `epoch` closed after `first` and that began up to `last`.
@@ -181,45 +251,77 @@ impl<'s> Sources<'s> {
         &self,
         info: &Info,
         trees: &Trees<'s>,
-        row: &[u8],
+        probe: &mut Probe,
         valid: Timestamp,
         moment: Timestamp,
     ) -> Result<Option<Record<'s>>> {
-        let place = [&self.prefix[..], row].concat();
-        let name = || self.name(info);
-        let holds = |record: &Record<'_>| record.contains(valid, moment);
-        let bounded = || Ok(bounded(self.survivors, name, &place, valid)?.filter(holds));
-        let closed = || {
-            for epoch in self.epochs.clone() {
-                let record = trees.closed(info, epoch, row, valid, moment)?;
-                if record.is_some() {
-                    return Ok(record);
-                }
-            }
-            Ok(None)
-        };
         // At most one record holds the point, so any order finds it. Who asks about an epoch that has ended mostly asks about
         // rows that changed in it.
-        let is_past = !self.prefix.is_empty();
-        if is_past && let Some(record) = closed()? {
+        if self.copy.is_some()
+            && let Some(record) = self.closed(info, trees, probe, valid, moment)?
+        {
             return Ok(Some(record));
         }
-        let open = open(self.survivors, name, &place)?;
+        let survivors = self.believed(info);
+        let holds = |record: &Record<'_>| record.contains(valid, moment);
+        let open = survivors.open(probe)?;
         if open.filter(holds).is_some() {
             return Ok(open);
         }
-        if is_past {
-            return bounded();
+        if self.copy.is_some() {
+            return Ok(survivors.bounded(probe, valid)?.filter(holds));
         }
         // Behind an open record that began later there are mostly closed ones.
-        match open {
-            Some(_) => closed()?.map_or_else(bounded, |record| Ok(Some(record))),
-            None => bounded()?.map_or_else(closed, |record| Ok(Some(record))),
+        if open.is_some()
+            && let Some(record) = self.closed(info, trees, probe, valid, moment)?
+        {
+            return Ok(Some(record));
+        }
+        match survivors.bounded(probe, valid)?.filter(holds) {
+            None if open.is_none() => self.closed(info, trees, probe, valid, moment),
+            found => Ok(found),
         }
     }
 
-    /// Name of the tree of the survivors.
-    pub(crate) fn name(&self, info: &Info) -> String {
-        info.tree(if self.prefix.is_empty() { Part::Now } else { Part::Copy })
+    /// The record that survived the last of the epochs and that holds the point.
+    pub(crate) fn surviving(
+        &self,
+        info: &Info,
+        probe: &mut Probe,
+        valid: Timestamp,
+        system: Timestamp,
+    ) -> Result<Option<Record<'s>>> {
+        Ok(self.believed(info).at(probe, valid)?.filter(|record| record.system.from <= system))
+    }
+
+    fn closed(
+        &self,
+        info: &Info,
+        trees: &Trees<'s>,
+        probe: &mut Probe,
+        valid: Timestamp,
+        moment: Timestamp,
+    ) -> Result<Option<Record<'s>>> {
+        for epoch in self.epochs.0..=self.epochs.1 {
+            let record = trees.closed(info, epoch, probe, valid, moment)?;
+            if record.is_some() {
+                return Ok(record);
+            }
+        }
+        Ok(None)
+    }
+
+    fn believed<'i>(&self, info: &'i Info) -> Believed<'i, 's> {
+        Believed { tree: self.survivors, info, part: self.part(), epoch: self.copy }
+    }
+
+    /// What the tree of the survivors is.
+    pub(crate) fn part(&self) -> Part {
+        if self.copy.is_none() { Part::Now } else { Part::Copy }
+    }
+
+    /// What the rows of the survivors begin with in their tree.
+    pub(crate) fn prefix(&self) -> Vec<u8> {
+        self.copy.map(|epoch| epoch.to_be_bytes().to_vec()).unwrap_or_default()
     }
 }

@@ -38,6 +38,12 @@ impl RowKey {
         Some(Self { partition: u32::from_be_bytes(*partition), key: Key::from_encoded(key).ok()? })
     }
 
+    /// A row from bytes that [`RowKey::split`] found.
+    pub(crate) fn from_split(bytes: &[u8]) -> Option<Self> {
+        let (partition, key) = bytes.split_first_chunk()?;
+        Some(Self { partition: u32::from_be_bytes(*partition), key: Key::from_checked(key) })
+    }
+
     /// Splits stored bytes into those of a row and what stands behind them.
     pub(crate) fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
         let len = Key::len_in(bytes.get(PARTITION_LEN..)?).ok()?;

@@ -6,14 +6,16 @@ use llmdb_engine::TreeRef;
 use crate::{
     Collection, Fact, Result, Rows,
     catalog::Part,
+    lookup::Probe,
     record::{ROW_END, Record},
     rows::RowKey,
     view::{Sources, Trees},
     write::damaged_row,
 };
 
-/// Entries of a row that are looked at one after the other before the one that matches is sought.
-const LINEAR_MAX: u32 = 8;
+/// Bytes of the entries of a row that are looked at one after the other before the one that matches is sought: about what
+/// a seek reads.
+const WALK_BYTES_MAX: usize = 4096;
 
 /// A row, what stands behind it in the key, and the value.
 type Entry<'s> = (&'s [u8], &'s [u8], &'s [u8]);
@@ -51,7 +53,7 @@ impl<'c, 's> Scan<'c, 's> {
             system,
             rows: Start::At([prefix, &rows.from].concat()),
             row: &[],
-            seen: 0,
+            seen_bytes: 0,
             is_matched: false,
         };
         let mut streams = Vec::new();
@@ -59,8 +61,8 @@ impl<'c, 's> Scan<'c, 's> {
         if valid < system && !trees.past.is_empty() {
             streams.push(stream(trees.past, Kind::Past, &[], system));
         }
-        streams.push(stream(sources.survivors, Kind::Believed, &sources.prefix, moment));
-        for epoch in sources.epochs.clone() {
+        streams.push(stream(sources.survivors, Kind::Believed(*sources), &sources.prefix(), moment));
+        for epoch in sources.epochs.0..=sources.epochs.1 {
             streams.push(stream(trees.closed, Kind::Closed(epoch), &epoch.to_be_bytes(), moment));
         }
         Self { collection, streams, heads: Vec::new(), is_done: false }
@@ -78,7 +80,7 @@ impl<'c, 's> Scan<'c, 's> {
             system: crate::BEGINNING,
             rows: Start::At(rows.from.clone()),
             row: &[],
-            seen: 0,
+            seen_bytes: 0,
             is_matched: false,
         };
         Self { collection, streams: vec![stream], heads: Vec::new(), is_done: false }
@@ -124,10 +126,10 @@ impl<'s> Iterator for Scan<'_, 's> {
 }
 
 /// What the rows of a tree are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
+#[derive(Clone, Copy, Debug)]
+enum Kind<'s> {
     Plain,
-    Believed,
+    Believed(Sources<'s>),
     Closed(u32),
     Past,
 }
@@ -152,27 +154,24 @@ struct Stream<'c, 's> {
     collection: &'c Collection<'s>,
     trees: Option<&'c Trees<'s>>,
     tree: TreeRef<'s>,
-    kind: Kind,
+    kind: Kind<'s>,
     prefix: Vec<u8>,
     to: Option<Vec<u8>>,
     valid: Timestamp,
     system: Timestamp,
     rows: Start<'s>,
-    /// The row of the last entry, how many of its entries were seen, and whether one of them matched.
+    /// The row of the last entry, bytes of its entries that were seen, and whether one of them matched.
     row: &'s [u8],
-    seen: u32,
+    seen_bytes: usize,
     is_matched: bool,
 }
 
 impl<'s> Stream<'_, 's> {
     fn next(&mut self) -> Result<Option<Found<'s>>> {
         while let Some((row, suffix, value)) = self.entry()? {
-            if self.row != row {
-                (self.row, self.seen, self.is_matched) = (row, 0, false);
-            }
-            self.seen += 1;
-            let linear_max = if self.kind == Kind::Past { 0 } else { LINEAR_MAX };
-            let record = match self.seen > linear_max {
+            let is_far = matches!(self.kind, Kind::Past) || self.seen_bytes > WALK_BYTES_MAX;
+            self.seen_bytes += suffix.len() + value.len();
+            let record = match is_far {
                 true => {
                     self.rows = Start::At([&self.prefix[..], row, ROW_END].concat());
                     if self.is_matched { None } else { self.look_up(row)? }
@@ -200,21 +199,20 @@ impl<'s> Stream<'_, 's> {
         let Start::Running(rows) = &mut self.rows else { return Ok(None) };
         let Some((key, value)) = rows.0.next().transpose()? else { return Ok(None) };
         let rest = &key[self.prefix.len()..];
-        if self.kind == Kind::Plain {
-            return Ok(Some((rest, &[], value)));
-        }
         // No row is the beginning of another one: what begins as the last row did is of the same row.
         if !self.row.is_empty()
             && let Some(suffix) = rest.strip_prefix(self.row)
         {
-            return Ok(Some((&rest[..self.row.len()], suffix, value)));
+            return Ok(Some((self.row, suffix, value)));
         }
         let (row, suffix) = RowKey::split(rest).ok_or_else(|| self.damaged(key))?;
+        (self.row, self.seen_bytes, self.is_matched) = (row, 0, false);
         Ok(Some((row, suffix, value)))
     }
 
     fn accept(&self, suffix: &[u8], value: &'s [u8]) -> Result<Option<Record<'s>>> {
         let record = match self.kind {
+            Kind::Plain if !suffix.is_empty() => return Err(self.damaged(suffix)),
             Kind::Plain => {
                 return Ok(Some(Record {
                     valid: crate::Period::ALWAYS,
@@ -223,7 +221,7 @@ impl<'s> Stream<'_, 's> {
                 }));
             }
             Kind::Closed(_) => Record::decode_closed(suffix, value),
-            Kind::Believed | Kind::Past => Record::decode_believed(suffix, value),
+            Kind::Believed(_) | Kind::Past => Record::decode_believed(suffix, value),
         };
         let record = record.ok_or_else(|| self.damaged(suffix))?;
         Ok(Some(record).filter(|record| record.contains(self.valid, self.system)))
@@ -231,22 +229,19 @@ impl<'s> Stream<'_, 's> {
 
     fn look_up(&self, row: &[u8]) -> Result<Option<Record<'s>>> {
         let (info, valid, system) = (&self.collection.info, self.valid, self.system);
+        let mut probe = Probe::of(row);
         match (self.kind, self.trees) {
-            (Kind::Past, Some(trees)) => trees.retroactive(info, row, valid, system),
-            (Kind::Closed(epoch), Some(trees)) => trees.closed(info, epoch, row, valid, system),
-            _ => {
-                let place = [&self.prefix[..], row].concat();
-                let record = crate::lookup::believed(self.tree, || info.tree(Part::Now), &place, valid)?;
-                Ok(record.filter(|record| record.system.from <= system))
-            }
+            (Kind::Past, Some(trees)) => trees.retroactive(info, &mut probe, valid, system),
+            (Kind::Closed(epoch), Some(trees)) => trees.closed(info, epoch, &mut probe, valid, system),
+            (Kind::Believed(sources), _) => sources.surviving(info, &mut probe, valid, system),
+            _ => Ok(None),
         }
     }
 
     fn damaged(&self, key: &[u8]) -> crate::Error {
         let part = match self.kind {
             Kind::Plain => Part::Now,
-            Kind::Believed if self.prefix.is_empty() => Part::Now,
-            Kind::Believed => Part::Copy,
+            Kind::Believed(sources) => sources.part(),
             Kind::Closed(_) => Part::Closed,
             Kind::Past => Part::Past,
         };

@@ -8,6 +8,7 @@ use llmdb_engine::{Snapshot, TreeRef};
 use crate::{
     BEGINNING, Error, FOREVER, History, Period, Result, RowKey, Rows, Value,
     catalog::{self, CopyState, Epoch, Info, META, Part},
+    lookup::Probe,
     record::Record,
     retention::{Kept, kept_key},
     scan::Scan,
@@ -168,13 +169,13 @@ pub(crate) struct Trees<'s> {
 }
 
 /// Where the present tree as it was at a moment is found.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Sources<'s> {
-    /// What was believed when the last of the epochs ended: a tree, and what its rows begin with.
+    /// What was believed when the last of the epochs ended: the present tree, or a copy with the number of an epoch.
     pub survivors: TreeRef<'s>,
-    pub prefix: Vec<u8>,
-    /// Numbers of the epochs that closed the rest.
-    pub epochs: std::ops::RangeInclusive<u32>,
+    pub copy: Option<u32>,
+    /// Numbers of the first and the last of the epochs that closed the rest.
+    pub epochs: (u32, u32),
 }
 
 impl<'s> Collection<'s> {
@@ -222,22 +223,22 @@ impl<'s> Collection<'s> {
     /// let go of what it was at that moment; [`Error::Engine`], [`Error::Corruption`].
     pub fn get(&self, row: impl Into<RowKey>, at: At) -> Result<Option<Fact<'s>>> {
         let row = row.into();
-        let bytes = row.encode();
+        let mut probe = Probe::new(&row);
         let Some(trees) = &self.history else {
             self.check_plain(at)?;
-            let stored = self.now.get(&bytes)?;
-            return stored.map(|stored| self.plain_fact(&bytes, stored)).transpose();
+            let stored = self.now.get(probe.row())?;
+            return stored.map(|stored| self.plain_fact(row, stored)).transpose();
         };
         let (valid, system) = self.resolve(at)?;
-        self.check_row_kept_at(&bytes, valid.min(system))?;
+        let moment = valid.min(system);
+        self.check_row_kept_at(probe.row(), moment)?;
         if valid < system
-            && let Some(record) = trees.retroactive(&self.info, &bytes, valid, system)?
+            && let Some(record) = trees.retroactive(&self.info, &mut probe, valid, system)?
         {
             return self.fact(row, record);
         }
-        let moment = valid.min(system);
         let sources = self.sources(trees, moment, moment)?;
-        match sources.find(&self.info, trees, &bytes, valid, moment)? {
+        match sources.find(&self.info, trees, &mut probe, valid, moment)? {
             Some(record) => self.fact(row, record),
             None => Ok(None),
         }
@@ -295,14 +296,14 @@ impl<'s> Collection<'s> {
         Ok(Some(Fact { row, value, valid: record.valid, learned: record.system.from }))
     }
 
+    /// A fact of a row as [`RowKey::split`] found it.
     pub(crate) fn fact_of(&self, row: &[u8], record: Record<'s>) -> Result<Option<Fact<'s>>> {
-        let key = RowKey::decode(row).ok_or_else(|| damaged_row(&self.info.tree(Part::Now), row))?;
+        let key = RowKey::from_split(row).ok_or_else(|| damaged_row(&self.info.tree(Part::Now), row))?;
         self.fact(key, record)
     }
 
-    pub(crate) fn plain_fact(&self, row: &[u8], stored: &'s [u8]) -> Result<Fact<'s>> {
-        let key = RowKey::decode(row).ok_or_else(|| damaged_row(&self.info.tree(Part::Now), row))?;
-        Ok(Fact { row: key, value: self.value(stored)?, valid: Period::ALWAYS, learned: BEGINNING })
+    fn plain_fact(&self, row: RowKey, stored: &'s [u8]) -> Result<Fact<'s>> {
+        Ok(Fact { row, value: self.value(stored)?, valid: Period::ALWAYS, learned: BEGINNING })
     }
 
     pub(crate) fn value<'v>(&self, stored: &'v [u8]) -> Result<Value<'v>> {
@@ -319,7 +320,7 @@ impl<'s> Collection<'s> {
     ) -> Result<Sources<'s>> {
         let newest = trees.last.number;
         if trees.last.begin <= first {
-            return Ok(Sources { survivors: self.now, prefix: Vec::new(), epochs: newest..=newest });
+            return Ok(Sources { survivors: self.now, copy: None, epochs: (newest, newest) });
         }
         let epochs = trees.epochs(self.info.id)?;
         let index_of = |moment| epochs.partition_point(|epoch| epoch.begin <= moment).saturating_sub(1);
@@ -329,10 +330,10 @@ impl<'s> Collection<'s> {
         Ok(match next {
             Some(epoch) => Sources {
                 survivors: trees.copy,
-                prefix: epoch.number.to_be_bytes().to_vec(),
-                epochs: from..=epoch.number - 1,
+                copy: Some(epoch.number),
+                epochs: (from, epoch.number.saturating_sub(1)),
             },
-            None => Sources { survivors: self.now, prefix: Vec::new(), epochs: from..=newest },
+            None => Sources { survivors: self.now, copy: None, epochs: (from, newest) },
         })
     }
 }
