@@ -76,6 +76,11 @@ pub trait ReadPages {
         let _ = child;
     }
 
+    /// Says that the last bytes of `child`, where a node has its slots, will be read soon. Free to do nothing.
+    fn prefetch_end(&self, child: ChildRef) {
+        let _ = child;
+    }
+
     /// Asks for `child` to be fetched from the disk, if it is not in memory, while the caller goes on. Free to do
     /// nothing.
     fn read_ahead(&self, child: ChildRef) {

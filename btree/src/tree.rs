@@ -126,7 +126,15 @@ impl Tree {
         if self.is_empty() {
             return Ok(None);
         }
-        let leaf = self.leaf_of(pages, key)?;
+        let mut child = self.root_ref()?;
+        for level in (1..self.height).rev() {
+            child = self.step_down(pages, child, level, key)?;
+        }
+        // A tree that is looked through like this is larger than the caches as a rule: all lines that the search begins
+        // with are fetched at once, not one after the other.
+        pages.prefetch(child);
+        pages.prefetch_end(child);
+        let leaf = fetch(pages, self.id, child, 0)?;
         let index = search::find(&leaf, key)?.index;
         if index < leaf.count() {
             return Ok(Some(leaf.entry(index)?));

@@ -204,6 +204,11 @@ impl ReadPages for ReadGuard {
         self.pager.store.prefetch(child);
     }
 
+    #[inline]
+    fn prefetch_end(&self, child: ChildRef) {
+        self.pager.store.prefetch_end(child);
+    }
+
     fn read_ahead(&self, child: ChildRef) {
         self.pager.store.read_ahead(child);
     }

@@ -135,6 +135,11 @@ impl Store {
         self.view.prefetch(child.pgno());
     }
 
+    #[inline]
+    pub fn prefetch_end(&self, child: ChildRef) {
+        self.view.prefetch_end(child.pgno());
+    }
+
     /// Asks for a page to be fetched from the disk that nobody has touched in this run.
     pub fn read_ahead(&self, child: ChildRef) {
         if !self.verified.contains(child.pgno().get(), child.tag()) {

@@ -117,6 +117,14 @@ impl View {
         self.mapping.prefetch(pgno.offset());
     }
 
+    /// The last four lines of a page.
+    #[inline]
+    pub fn prefetch_end(&self, pgno: Pgno) {
+        let end = pgno.offset() + PAGE_SIZE as u64;
+        self.mapping.prefetch(end - 256);
+        self.mapping.prefetch(end - 128);
+    }
+
     /// Asks for pages to be fetched from the disk.
     pub fn read_ahead(&self, range: PageRange) {
         let len = usize::try_from(range.count() * PAGE_SIZE as u64).expect("a range lies in memory");
