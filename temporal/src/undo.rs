@@ -101,7 +101,12 @@ fn steps<'v>(
         if value(before) == value(then) || !is_its_own {
             continue;
         }
-        let stands = value(then) == value(now) && now.is_none_or(|version| version.system.from == timestamp);
+        // Nothing may be believed now because a later commit said something, and another one took it back.
+        let stands = value(then) == value(now)
+            && match now {
+                Some(version) => version.system.from == timestamp,
+                None => !later.iter().any(|version| version.valid.contains(*from)),
+            };
         let step = if stands { Step::Restore(before) } else { Step::Keep };
         match steps.last_mut() {
             Some((period, last)) if period.to == *from && same(*last, step) => period.to = *to,

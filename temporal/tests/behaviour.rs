@@ -158,6 +158,30 @@ fn an_undone_transaction_is_remembered_and_later_ones_stay() {
     assert!(matches!(store.undo(&mut txn, TxnId::new(0)), Err(Error::NoTransaction(_))));
 }
 
+/// A later commit asserted something again, and one after it ended that: the last word was theirs, though it was the same
+/// as that of the commit that is undone.
+#[test]
+fn a_deletion_that_was_said_again_later_is_not_undone() {
+    let engine = engine();
+    let store = Store::new(&engine);
+    let delete = || {
+        let mut txn = store.begin_write().unwrap();
+        txn.collection(common::FACTS).unwrap().delete("a", Valid::Now).unwrap();
+        txn.commit().unwrap()
+    };
+    put(&engine, "a", Period::new(BEGINNING, Timestamp::new(i64::MAX - 1)), "old");
+    let deleted = delete();
+    let (_, again) = put(&engine, "a", Valid::Now, "again");
+    let ended = delete();
+    let mut txn = store.begin_write().unwrap();
+    store.undo(&mut txn, deleted.txid).unwrap();
+    txn.commit().unwrap();
+    assert_eq!(get(&engine, "a", At::valid(deleted.timestamp)).as_deref(), Some("old"));
+    assert_eq!(get(&engine, "a", At::valid(again)).as_deref(), Some("again"));
+    assert_eq!(get(&engine, "a", At::valid(ended.timestamp)), None);
+    assert_eq!(get(&engine, "a", At::NOW), None);
+}
+
 #[test]
 fn aborted_facts_were_never_known() {
     let engine = engine();
