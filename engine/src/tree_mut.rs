@@ -9,9 +9,9 @@ use llmdb_base::{VALUE_LEN_MAX, WritePages};
 use llmdb_btree::{KEY_LEN_MAX, NewValue};
 
 use crate::{
-    Error, Range, Result, WriteTxn,
+    Cursor, Error, Range, Result, WriteTxn,
     record::Op,
-    tree_ref::{borrow_bounds, prefix_end, range_over, row},
+    tree_ref::{borrow_bounds, cursor_over, prefix_end, range_over, row},
 };
 
 /// Bytes moved at a time when a value is streamed in.
@@ -208,6 +208,12 @@ impl<'t, 'db> TreeMut<'t, 'db> {
     pub fn first_from(&self, key: impl AsRef<[u8]>) -> Result<Option<(&[u8], &[u8])>> {
         let (pages, tree) = self.txn.view(self.index);
         row(pages, tree.id, tree.first_from(pages, key.as_ref())?)
+    }
+
+    /// A cursor, not yet at any row, that sees the changes of this transaction.
+    pub fn cursor(&self) -> Cursor<'_, impl llmdb_base::ReadPages> {
+        let (pages, tree) = self.txn.view(self.index);
+        cursor_over(pages, tree)
     }
 
     fn id(&self) -> llmdb_base::TreeId {

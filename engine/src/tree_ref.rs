@@ -127,7 +127,7 @@ impl<'s, P: ReadPages> TreeRef<'s, P> {
 
     /// A cursor, not yet at any row.
     pub fn cursor(&self) -> Cursor<'s, P> {
-        Cursor { pages: self.pages, tree: self.tree.id, inner: self.tree.cursor(self.pages) }
+        cursor_over(self.pages, &self.tree)
     }
 }
 
@@ -312,6 +312,10 @@ pub(crate) fn range_over<'s, P: ReadPages>(
     to: Bound<&[u8]>,
 ) -> Result<Range<'s, P>> {
     Ok(Range { pages, tree: tree.id, inner: tree.range(pages, from, to)?, ended: false })
+}
+
+pub(crate) fn cursor_over<'s, P: ReadPages>(pages: &'s P, tree: &Tree) -> Cursor<'s, P> {
+    Cursor { pages, tree: tree.id, inner: tree.cursor(pages) }
 }
 
 pub(crate) fn borrow_bounds<'a, K: AsRef<[u8]> + 'a>(

@@ -7,7 +7,7 @@ use crate::{
     Assertion, BEGINNING, Error, Guard, History, Inside, Period, Result, RowKey, Value,
     catalog::{self, Info, META, Part},
     epochs,
-    record::{CHAIN_END, OPEN_SUFFIX, ROW_END, Record, bounded_at, chain_after},
+    record::{CHAIN_END, OPEN_SUFFIX, Record, bounded_at, chain_after},
 };
 
 /// Longest row in bytes: partition and key, encoded. What a tree holds, less what the times take.
@@ -329,22 +329,27 @@ impl CollectionMut<'_, '_> {
     fn overlapping(&mut self, part: Part, row: &[u8], period: Period) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let name = self.touched().info.tree(part);
         let tree = self.write.txn.tree(&name)?;
+        let mut cursor = tree.cursor();
         let mut found = Vec::new();
         let open = [row, OPEN_SUFFIX].concat();
-        if let Some(value) = tree.get(&open)? {
+        let mut entry = cursor.seek(&open)?;
+        if let Some((_, value)) = entry.filter(|(key, _)| *key == open) {
             found.push((OPEN_SUFFIX.to_vec(), value.to_vec()));
+            entry = cursor.next()?;
         }
-        // The last moment of the period, and from there backwards.
-        let last = Timestamp::new(period.to.get() - 1);
-        let from = [row, &bounded_at(last)].concat();
-        for entry in tree.range(from..[row, ROW_END].concat())? {
-            let (key, value) = entry?;
-            let suffix = key[row.len()..].to_vec();
-            let record = Record::decode_believed(&suffix, value).ok_or_else(|| damaged_row(&name, key))?;
+        if period.to < crate::FOREVER {
+            // The last moment of the period, and from there backwards. Without an end it is what comes next.
+            let last = Timestamp::new(period.to.get() - 1);
+            entry = cursor.seek([row, &bounded_at(last)].concat())?;
+        }
+        while let Some((key, value)) = entry {
+            let Some(suffix) = key.strip_prefix(row) else { break };
+            let record = Record::decode_believed(suffix, value).ok_or_else(|| damaged_row(&name, key))?;
             if record.valid.to <= period.from {
                 break;
             }
-            found.push((suffix, value.to_vec()));
+            found.push((suffix.to_vec(), value.to_vec()));
+            entry = cursor.next()?;
         }
         let overlaps = |(suffix, value): &(Vec<u8>, Vec<u8>)| {
             Record::decode_believed(suffix, value).is_none_or(|record| record.valid.overlaps(period))
