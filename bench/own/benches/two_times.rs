@@ -6,6 +6,7 @@
 //! ```
 //!
 //! Reads: one row of 20,000, by chance among those with many versions, now and as of the moment of a commit drawn by chance.
+//! "Wide" is a plain collection with as many rows as there are versions: what a get costs in as much data.
 //! Scans: every row, now and as of the middle of the history. Puts: to rows drawn by chance, one to a durable commit and 1,000
 //! to a commit that waits for nothing. Each case is measured in turn with its plain twin; what is printed are medians and their
 //! ratio. The values of both are the same 100 bytes.
@@ -89,9 +90,9 @@ fn main() {
 fn measure_versions(args: &Args, folder: &Path) {
     if args.wants("reads") {
         println!(
-            "\n| versions a row | plain get, ns | now | ratio | as of known | ratio | as of valid | ratio | both | ratio |"
+            "\n| versions a row | plain get, ns | now | ratio | as of known | ratio | as of valid | ratio | both | ratio | wide | ratio |"
         );
-        println!("|---|---|---|---|---|---|---|---|---|---|");
+        println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
     }
     let mut scans = Vec::new();
     for versions in args.versions.iter().copied() {
@@ -145,11 +146,13 @@ impl<'e> Case<'e> {
         let mut txn = store.begin_write().expect("a transaction");
         txn.create("plain", History::Plain).expect("a collection");
         txn.create("facts", History::default()).expect("a collection");
+        txn.create("wide", History::Plain).expect("a collection");
         txn.commit_with(Durability::Off).expect("a commit");
-        put_all(store, rows, 0);
+        put_all(store, &["plain", "facts"], rows, 0);
+        put_all(store, &["wide"], rows + hot * (versions - 1), 0);
         let mut moments = Vec::new();
         for version in 1..versions {
-            moments.push(put_all(store, hot, version));
+            moments.push(put_all(store, &["plain", "facts"], hot, version));
         }
         engine.checkpoint().expect("a checkpoint");
         if moments.is_empty() {
@@ -165,21 +168,25 @@ impl<'e> Case<'e> {
         let asked: Vec<(RowKey, Timestamp)> = (0..20_000)
             .map(|_| (row(random.below(self.hot)), self.moments[random.below(self.moments.len())]))
             .collect();
+        let wide = view.collection("wide").expect("a collection");
+        let in_wide: Vec<(RowKey, Timestamp)> = (0..asked.len())
+            .map(|_| (row(random.below(self.rows + self.hot * (self.versions - 1))), self.moments[0]))
+            .collect();
         type Point = fn(Timestamp) -> At;
-        let points: [(bool, Point); 5] = [
-            (false, |_| At::NOW),
-            (true, |_| At::NOW),
-            (true, |moment| At::NOW.as_of(AsOf::Time(moment))),
-            (true, At::valid),
-            (true, |moment| At::valid(moment).as_of(AsOf::Time(moment))),
+        let points: [(&Collection<'_>, &[(RowKey, Timestamp)], Point); 6] = [
+            (&plain, &asked, |_| At::NOW),
+            (&facts, &asked, |_| At::NOW),
+            (&facts, &asked, |moment| At::NOW.as_of(AsOf::Time(moment))),
+            (&facts, &asked, At::valid),
+            (&facts, &asked, |moment| At::valid(moment).as_of(AsOf::Time(moment))),
+            (&wide, &in_wide, |_| At::NOW),
         ];
         let mut figures = vec![Vec::new(); points.len()];
         for _ in 0..rounds {
-            for ((is_fact, point), figures) in points.iter().zip(&mut figures) {
-                let collection = if *is_fact { &facts } else { &plain };
+            for ((collection, asked, point), figures) in points.iter().zip(&mut figures) {
                 figures.push(time(asked.len(), || {
                     let mut total = 0_u64;
-                    for (row, moment) in &asked {
+                    for (row, moment) in *asked {
                         let fact = collection.get(row, point(*moment)).expect("a read").expect("a row");
                         total = total.wrapping_add(sum(fact.value.payload));
                     }
@@ -221,13 +228,13 @@ fn collections(view: &View) -> (Collection<'_>, Collection<'_>) {
     (view.collection("plain").expect("a collection"), view.collection("facts").expect("a collection"))
 }
 
-/// Puts a version of the first `rows` rows into both collections; returns the moment of the last commit.
-fn put_all(store: Store<'_>, rows: usize, version: usize) -> Timestamp {
+/// Puts a version of the first `rows` rows into some collections; returns the moment of the last commit.
+fn put_all(store: Store<'_>, names: &[&str], rows: usize, version: usize) -> Timestamp {
     let numbers: Vec<usize> = (0..rows).collect();
     let mut last = Timestamp::default();
     for chunk in numbers.chunks(PUTS_PER_COMMIT) {
         let mut txn = store.begin_write().expect("a transaction");
-        for name in ["plain", "facts"] {
+        for name in names {
             let mut collection = txn.collection(name).expect("a collection");
             for number in chunk {
                 let value = value(version + number);
