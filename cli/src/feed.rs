@@ -210,6 +210,16 @@ impl Line {
         };
         match *change {
             Change::Put { tree, key, value_len } => (line("put", tree, Some(key)), Some(value_len)),
+            Change::Copy { from_tree, from_key, tree, key, cut, tail } => {
+                let mut line = line("copy", tree, Some(key));
+                let (from, end) = (escape(from_key, Keep::Line), escape(tail, Keep::Line));
+                line.text = format!("{}\t{}\t{from}\t{cut}\t{end}", line.text, name(from_tree));
+                let from = json!({ "tree": from_tree, "key": crate::output::key_json(from_key) });
+                line.json["from"] = from;
+                line.json["cut"] = cut.into();
+                line.json["tail"] = crate::output::key_json(tail);
+                (line, None)
+            }
             Change::Delete { tree, key } => (line("delete", tree, Some(key)), None),
             Change::CreateTree { tree, .. } => (line("create_tree", tree, None), None),
             Change::DropTree { tree, .. } => (line("drop_tree", tree, None), None),

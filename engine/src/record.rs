@@ -38,12 +38,13 @@ enum OpCode {
     DropTree = 7,
     Savepoint = 8,
     Rollback = 9,
+    Copy = 10,
 }
 
 impl OpCode {
     fn decode(raw: u8) -> Option<Self> {
         use OpCode::*;
-        [Begin, Commit, Put, Delete, DeleteRange, CreateTree, DropTree, Savepoint, Rollback]
+        [Begin, Commit, Put, Delete, DeleteRange, CreateTree, DropTree, Savepoint, Rollback, Copy]
             .into_iter()
             .find(|code| *code as u8 == raw)
     }
@@ -64,6 +65,15 @@ pub enum Op<'a> {
         key: &'a [u8],
         /// Length of the value in bytes.
         value_len: u64,
+    },
+    /// Sets a key to what another one has, with another end.
+    Copy {
+        /// The tree of the other one.
+        tree: TreeId,
+        /// The other one.
+        key: &'a [u8],
+        /// Which key gets what of it.
+        args: CopyArgs<'a>,
     },
     /// Removes a key.
     Delete {
@@ -101,6 +111,107 @@ pub enum Op<'a> {
     Rollback(u32),
 }
 
+const TO_TREE: usize = 0;
+const CUT: usize = TO_TREE + 4;
+const PREFIX_LEN: usize = CUT + 4;
+const SHARED_LEN: usize = PREFIX_LEN + 2;
+const SUFFIX_LEN: usize = SHARED_LEN + 2;
+const ARGS_LEN: usize = SUFFIX_LEN + 2;
+/// Longest end that a copy gets.
+pub const TAIL_LEN_MAX: usize = 1024;
+/// In front of what both keys share there are at most so many bytes in the new one.
+const PREFIX_LEN_MAX: usize = 8;
+
+/// Where a copy goes, and how it differs.
+///
+/// ```text
+///   new key     prefix, the first bytes of the old key, suffix
+///   new value   the old one without its last `cut` bytes, then the tail
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CopyArgs<'a>(&'a [u8]);
+
+impl<'a> CopyArgs<'a> {
+    /// Those that make `to` of `key`, as short as they can be, in `buffer`. The caller has checked the lengths.
+    #[expect(clippy::cast_possible_truncation, reason = "keys are checked against their far smaller limit")]
+    pub fn encode(
+        buffer: &'a mut Vec<u8>,
+        key: &[u8],
+        (to_tree, to): (TreeId, &[u8]),
+        cut: u32,
+        tail: &[u8],
+    ) -> Self {
+        let shared_behind = |prefix: usize| {
+            let rest = to.get(prefix..).unwrap_or_default();
+            rest.iter().zip(key).take_while(|(one, other)| one == other).count()
+        };
+        let longest = (0..=PREFIX_LEN_MAX.min(to.len()))
+            .max_by_key(|prefix| (shared_behind(*prefix), PREFIX_LEN_MAX - prefix));
+        let prefix_len = longest.unwrap_or(0);
+        let shared_len = shared_behind(prefix_len);
+        let (prefix, rest) = to.split_at(prefix_len);
+        let suffix = &rest[shared_len..];
+        buffer.clear();
+        buffer.resize(ARGS_LEN, 0);
+        codec::put_u32(buffer, TO_TREE, to_tree.get());
+        codec::put_u32(buffer, CUT, cut);
+        codec::put_u16(buffer, PREFIX_LEN, prefix_len as u16);
+        codec::put_u16(buffer, SHARED_LEN, shared_len as u16);
+        codec::put_u16(buffer, SUFFIX_LEN, suffix.len() as u16);
+        for part in [prefix, suffix, tail] {
+            buffer.extend_from_slice(part);
+        }
+        Self(buffer)
+    }
+
+    fn decode(bytes: &'a [u8], key: &[u8]) -> Result<Self> {
+        let args = Self(bytes);
+        let is_sound = bytes.len() >= ARGS_LEN
+            && args.shared_len() <= key.len()
+            && bytes.len() >= ARGS_LEN + args.prefix_len() + args.suffix_len()
+            && args.prefix_len() + args.shared_len() + args.suffix_len() <= llmdb_btree::KEY_LEN_MAX;
+        if is_sound { Ok(args) } else { Err(Error::BadRecord("a copy that says no key".into())) }
+    }
+
+    fn prefix_len(self) -> usize {
+        codec::get_u16(self.0, PREFIX_LEN).into()
+    }
+
+    fn shared_len(self) -> usize {
+        codec::get_u16(self.0, SHARED_LEN).into()
+    }
+
+    fn suffix_len(self) -> usize {
+        codec::get_u16(self.0, SUFFIX_LEN).into()
+    }
+
+    /// The tree that gets the copy.
+    pub fn to_tree(self) -> TreeId {
+        TreeId::new(codec::get_u32(self.0, TO_TREE))
+    }
+
+    /// The key that gets it, if the other one is `key`.
+    pub fn to_key(self, key: &[u8]) -> Vec<u8> {
+        let (prefix, rest) = self.0[ARGS_LEN..].split_at(self.prefix_len());
+        [prefix, &key[..self.shared_len()], &rest[..self.suffix_len()]].concat()
+    }
+
+    /// Bytes at the end of the value that the copy does not have.
+    pub fn cut(self) -> u64 {
+        codec::get_u32(self.0, CUT).into()
+    }
+
+    /// Bytes that it has instead.
+    pub fn tail(self) -> &'a [u8] {
+        &self.0[ARGS_LEN + self.prefix_len() + self.suffix_len()..]
+    }
+
+    /// Bytes that the operation takes in the log, with a key of `key_len` bytes.
+    pub fn op_len(self, key_len: usize) -> usize {
+        OP_HEADER_LEN + key_len + self.0.len()
+    }
+}
+
 /// Header of `op`, and the bytes that follow it (a put's value follows those).
 pub fn encode<'a>(op: &Op<'a>) -> ([u8; OP_HEADER_LEN], &'a [u8], &'a [u8]) {
     let none: &[u8] = &[];
@@ -109,6 +220,9 @@ pub fn encode<'a>(op: &Op<'a>) -> ([u8; OP_HEADER_LEN], &'a [u8], &'a [u8]) {
         Op::Commit(at) => (header(OpCode::Commit, 0, 0, 0, at.get().cast_unsigned()), none, none),
         Op::Put { tree, key, value_len } => {
             (header(OpCode::Put, 0, key.len(), tree.get(), value_len), key, none)
+        }
+        Op::Copy { tree, key, args } => {
+            (header(OpCode::Copy, 0, key.len(), tree.get(), args.0.len() as u64), key, args.0)
         }
         Op::Delete { tree, key } => (header(OpCode::Delete, 0, key.len(), tree.get(), 0), key, none),
         Op::DeleteRange { tree, from, to } => {
@@ -233,6 +347,10 @@ impl<R: Read> OpReader<R> {
                 self.value_left = value_len;
                 Op::Put { tree, key, value_len }
             }
+            OpCode::Copy => {
+                fill(&mut self.source, &mut self.end_key, value_len)?;
+                Op::Copy { tree, key, args: CopyArgs::decode(&self.end_key, key)? }
+            }
             OpCode::Delete => Op::Delete { tree, key },
             OpCode::DeleteRange => {
                 fill(&mut self.source, &mut self.end_key, value_len)?;
@@ -289,6 +407,8 @@ mod tests {
     #[test]
     fn every_op_comes_back() {
         let tree = TreeId::new(7);
+        let mut buffer = Vec::new();
+        let args = CopyArgs::encode(&mut buffer, b"row\0", (TreeId::new(9), b"\0\x01row\x01x"), 3, b"tail");
         let ops = [
             Op::Begin(TxnId::new(9021)),
             Op::CreateTree { tree, name: "facts" },
@@ -298,6 +418,7 @@ mod tests {
             Op::DeleteRange { tree, from: Bound::Included(b""), to: Bound::Excluded(b"zz") },
             Op::DeleteRange { tree, from: Bound::Unbounded, to: Bound::Unbounded },
             Op::Rollback(0),
+            Op::Copy { tree, key: b"row\0", args },
             Op::DropTree { tree, name: "facts" },
             Op::Commit(Timestamp::new(-5)),
         ];
@@ -322,6 +443,33 @@ mod tests {
     }
 
     #[test]
+    fn copy_matches_annotated_bytes_and_the_example_of_the_documentation() {
+        let mut buffer = Vec::new();
+        let args = CopyArgs::encode(&mut buffer, b"ada\0", (TreeId::new(3), b"\x01adaXY"), 9, b"T");
+        assert_eq!(args.to_key(b"ada\0"), b"\x01adaXY");
+        assert_eq!((args.to_tree(), args.cut(), args.tail()), (TreeId::new(3), 9, &b"T"[..]));
+        let stored = bytes(&[Op::Copy { tree: TreeId::new(2), key: b"ada\0", args }]);
+        #[rustfmt::skip]
+        assert_eq!(stored, [
+            10, 0, 4, 0,             // copy, flags, key_len
+            2, 0, 0, 0,              // tree of the other key
+            18, 0, 0, 0, 0, 0, 0, 0, // bytes behind it
+            b'a', b'd', b'a', 0,
+            3, 0, 0, 0,              // tree that gets the copy
+            9, 0, 0, 0,              // cut
+            1, 0, 3, 0, 2, 0,        // prefix, shared, suffix
+            1, b'X', b'Y', b'T',
+        ]);
+        let page = include_str!("../../docs/format/record.md");
+        let (_, example) = page.rsplit_once("```\n0A").expect("the example of a copy");
+        let example = format!("0A{}", example.split("```").next().unwrap_or_default());
+        let hex: Vec<&str> = example.lines().map(|line| line.get(..27).unwrap_or(line)).collect();
+        let byte = |byte| u8::from_str_radix(byte, 16).expect("hexadecimal bytes");
+        let shown: Vec<u8> = hex.iter().flat_map(|line| line.split_whitespace()).map(byte).collect();
+        assert_eq!(stored, shown);
+    }
+
+    #[test]
     fn unread_values_are_skipped() {
         let mut stored = bytes(&[Op::Put { tree: TreeId::new(1), key: b"k", value_len: 3 }]);
         stored.extend(b"abc");
@@ -341,9 +489,16 @@ mod tests {
             from: Bound::Included(b"a"),
             to: Bound::Excluded(b"b"),
         }]));
+        let mut buffer = Vec::new();
+        let args = CopyArgs::encode(&mut buffer, b"key", (tree, b"xkeyy"), 1, b"t");
+        stored.extend(bytes(&[Op::Copy { tree, key: b"key", args }]));
         let drain = |bytes: &[u8]| {
             let mut reader = OpReader::new(bytes);
-            while let Ok(Some(_)) = reader.next_op() {}
+            while let Ok(Some(op)) = reader.next_op() {
+                if let Op::Copy { key, args, .. } = op {
+                    let _ = (args.to_key(key), args.tail());
+                }
+            }
         };
         for index in 0..stored.len() {
             drain(&stored[..index]);

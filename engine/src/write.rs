@@ -122,11 +122,16 @@ impl<'db> WriteTxn<'db> {
     /// # Errors
     /// [`Error::TreeName`]; [`Error::Corruption`]; [`Error::NoSpace`].
     pub fn tree(&mut self, name: &str) -> Result<TreeMut<'_, 'db>> {
-        let index = match self.find(name)? {
-            Some(index) => index,
-            None => self.create_tree(name)?,
-        };
+        let index = self.tree_index(name)?;
         Ok(TreeMut::new(self, index))
+    }
+
+    /// Where the tree called `name` is, made if it does not exist.
+    pub(crate) fn tree_index(&mut self, name: &str) -> Result<usize> {
+        match self.find(name)? {
+            Some(index) => Ok(index),
+            None => self.create_tree(name),
+        }
     }
 
     /// The tree called `name`, if it exists.
@@ -364,7 +369,7 @@ impl<'db> WriteTxn<'db> {
         Ok(())
     }
 
-    fn find(&mut self, name: &str) -> Result<Option<usize>> {
+    pub(crate) fn find(&mut self, name: &str) -> Result<Option<usize>> {
         if let Some(index) = self.trees.iter().position(|open| open.name == name) {
             return Ok(Some(index));
         }

@@ -4,7 +4,7 @@
 //! made when its epoch ended, and what the epoch closed. Copies are made in pieces, by the transactions that follow.
 
 use llmdb_base::Timestamp;
-use llmdb_engine::{TreeRef, WriteTxn};
+use llmdb_engine::{Place, TreeRef, WriteTxn};
 
 use crate::{
     BEGINNING, FOREVER, History, Result,
@@ -80,20 +80,25 @@ fn copy_some(txn: &mut WriteTxn<'_>, info: &Info, epoch: &mut Epoch, count: u64)
     // Rows up to here were read to their ends in both trees.
     let end = [present_end, closed_end].into_iter().flatten().min();
     let is_read = |row: &[u8]| end.as_deref().is_none_or(|end| row <= end);
-    let mut copies = Vec::new();
-    for (row, suffix, value) in present.iter().filter(|entry| is_read(&entry.0)) {
-        let record = Record::decode_believed(suffix, value);
-        copies.push((row, record.ok_or_else(|| damaged_row(&info.tree(Part::Now), row))?));
-    }
-    for (row, suffix, value) in closed.iter().filter(|entry| is_read(&entry.0)) {
-        let record = Record::decode_closed(suffix, value);
-        copies.push((row, record.ok_or_else(|| damaged_row(&info.tree(Part::Closed), row))?));
-    }
-    let mut tree = txn.tree(&info.tree(Part::Copy))?;
-    for (row, record) in copies {
-        if record.system.from <= epoch.begin {
+    for (part, prefix, rows) in [(Part::Now, &[][..], &present), (Part::Closed, &number[..], &closed)] {
+        let (from, to) = (info.tree(part), info.tree(Part::Copy));
+        for (row, suffix, value) in rows.iter().filter(|entry| is_read(&entry.0)) {
+            let record = match part {
+                Part::Closed => Record::decode_closed(suffix, value),
+                _ => Record::decode_believed(suffix, value),
+            };
+            let record = record.ok_or_else(|| damaged_row(&from, row))?;
+            if record.system.from > epoch.begin {
+                continue;
+            }
+            let source = [prefix, row, suffix].concat();
             let key = [&number[..], row, &record.believed_suffix()].concat();
-            tree.put(key, record.believed_value())?;
+            let copied = record.believed_value();
+            let (cut, tail) = record.retail(value, &copied);
+            let (source, target) = (Place { tree: &from, key: &source }, Place { tree: &to, key: &key });
+            if !txn.copy(source, target, cut, tail)? {
+                return Err(damaged_row(&from, source.key));
+            }
         }
     }
     epoch.copy = end.map_or(CopyState::Complete, CopyState::UpTo);

@@ -124,6 +124,17 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// How the value of a row becomes `value`, another one of the same record: bytes to be cut off its end, and what
+    /// comes instead.
+    pub(crate) fn retail<'v>(&self, stored: &[u8], value: &'v [u8]) -> (u32, &'v [u8]) {
+        let kept = self.stored.map_or(0, <[u8]>::len);
+        match stored == value {
+            true => (0, &[]),
+            // Fields take some tens of bytes.
+            false => (u32::try_from(stored.len().saturating_sub(kept)).unwrap_or(0), &value[kept..]),
+        }
+    }
+
     /// The value, behind it what the key does not say, behind it which of these there are: so a long value keeps the
     /// alignment of the page that it begins.
     fn encode(

@@ -1,7 +1,7 @@
 //! Writing facts: transactions, and what an assertion does to what was believed before.
 
 use llmdb_base::{Timestamp, TxnId};
-use llmdb_engine::{Commit, Durability, KEY_LEN_MAX as TREE_KEY_LEN_MAX};
+use llmdb_engine::{Commit, Durability, KEY_LEN_MAX as TREE_KEY_LEN_MAX, Place};
 
 use crate::{
     Assertion, BEGINNING, Error, Guard, History, Inside, Period, Result, RowKey, Value,
@@ -305,7 +305,8 @@ impl CollectionMut<'_, '_> {
             // What this very transaction asserted was never believed by anybody.
             if old.system.from < now {
                 let system = Period::new(old.system.from, now);
-                self.close(part, row, &Record { valid: cut, system, ..old })?;
+                let closed = Record { valid: cut, system, ..old };
+                self.close(part, row, (&suffix, &bytes), &closed)?;
             }
             gone.push(suffix);
         }
@@ -364,19 +365,32 @@ impl CollectionMut<'_, '_> {
     }
 
     /// Files a record that is no longer believed: in the chain of its row if it began after the last one of the chain
-    /// ended, else by a moment that it crosses.
-    fn close(&mut self, part: Part, row: &[u8], record: &Record<'_>) -> Result<()> {
+    /// ended, else by a moment that it crosses. Its value is copied from where it stands: suffix and value of the
+    /// believed record.
+    fn close(
+        &mut self,
+        part: Part,
+        row: &[u8],
+        (suffix, bytes): (&[u8], &[u8]),
+        record: &Record<'_>,
+    ) -> Result<()> {
         let touched = &self.write.touched[self.at];
         let epoch = if part == Part::Past { PAST_EPOCH } else { touched.epoch };
         let place = [&epoch.to_be_bytes()[..], row].concat();
-        let mut tree = self.write.txn.tree(&touched.info.tree(Part::Closed))?;
+        let (from, to) = (touched.info.tree(part), touched.info.tree(Part::Closed));
+        let tree = self.write.txn.tree(&to)?;
         // A chained record that ended after this one began?
-        let from = [&place[..], &chain_after(record.system.from)].concat();
-        let to = [&place[..], CHAIN_END].concat();
-        let is_chained = tree.range(from..to)?.next().transpose()?.is_none();
+        let chain = [&place[..], &chain_after(record.system.from)].concat()..[&place[..], CHAIN_END].concat();
+        let is_chained = tree.range(chain)?.next().transpose()?.is_none();
         let key = [&place[..], &record.closed_suffix(is_chained)].concat();
-        tree.put(key, record.closed_value(is_chained))?;
-        Ok(())
+        let value = record.closed_value(is_chained);
+        let (cut, tail) = record.retail(bytes, &value);
+        let source = [row, suffix].concat();
+        let (source, target) = (Place { tree: &from, key: &source }, Place { tree: &to, key: &key });
+        match self.write.txn.copy(source, target, cut, tail)? {
+            true => Ok(()),
+            false => Err(damaged_row(&from, source.key)),
+        }
     }
 
     fn touched(&self) -> &Touched {

@@ -18,7 +18,10 @@ const RESERVED: usize = PREVIOUS_END + 8;
 pub(crate) const SEGMENT_HEADER_LEN: u64 = BLOCK_SIZE as u64;
 
 const MAGIC_BYTES: [u8; 8] = *b"LLMDBLOG";
-const FORMAT_VERSION: u32 = 1;
+/// 2: records may hold copies, which older programs do not know. Nothing else is different.
+const FORMAT_VERSION: u32 = 2;
+/// The oldest that is read.
+const FORMAT_VERSION_MIN: u32 = 1;
 
 /// Positions in the log stay below this, so that sums of two never overflow.
 pub(crate) const LSN_MAX: Lsn = Lsn::new(1 << 62);
@@ -105,7 +108,7 @@ impl SegmentHeader {
             return invalid(&format!("it is the header of segment {:016x}", header.index));
         }
         let reserved_is_zero = unit[RESERVED..BLOCK_SIZE].iter().all(|byte| *byte == 0);
-        if version != FORMAT_VERSION || !header.is_plausible() || !reserved_is_zero {
+        if version < FORMAT_VERSION_MIN || !header.is_plausible() || !reserved_is_zero {
             return invalid("its fields contradict each other");
         }
         Ok((header, checksum))
@@ -146,7 +149,7 @@ mod tests {
         #[rustfmt::skip]
         let expected = [
             b'L', b'L', b'M', b'D', b'B', b'L', b'O', b'G', // magic
-            1, 0, 0, 0,                                     // version
+            2, 0, 0, 0,                                     // version
         ];
         assert_eq!(unit[..12], expected);
         assert_eq!(unit[12..16], checksum.to_le_bytes());
@@ -169,11 +172,14 @@ mod tests {
         );
         assert!(matches!(SegmentHeader::decode(&[], HEADER.store, 7), Err(HeaderFault::Invalid(_))));
         let mut newer = unit.to_vec();
-        codec::put_u32(&mut newer, VERSION, 2);
+        codec::put_u32(&mut newer, VERSION, FORMAT_VERSION + 1);
         codec::put_u32(&mut newer, CHECKSUM, 0);
         let checksum = checksum::crc32c(0, &newer);
         codec::put_u32(&mut newer, CHECKSUM, checksum);
-        assert_eq!(SegmentHeader::decode(&newer, HEADER.store, 7), Err(HeaderFault::Newer(2)));
+        assert_eq!(
+            SegmentHeader::decode(&newer, HEADER.store, 7),
+            Err(HeaderFault::Newer(FORMAT_VERSION + 1))
+        );
     }
 
     #[test]

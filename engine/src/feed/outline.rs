@@ -80,6 +80,9 @@ impl Outline {
         if let Op::CreateTree { tree, name } | Op::DropTree { tree, name } = *op {
             self.named.push((tree, name.to_owned()));
         }
+        if let Op::Copy { tree, .. } = *op {
+            self.trees.insert(tree);
+        }
         if let Some(tree) = tree_of(op) {
             self.trees.insert(tree);
             self.add(index);
@@ -107,6 +110,7 @@ fn tree_of(op: &Op<'_>) -> Option<TreeId> {
     match *op {
         Op::CreateTree { tree, .. } | Op::DropTree { tree, .. } => Some(tree),
         Op::Put { tree, .. } | Op::Delete { tree, .. } | Op::DeleteRange { tree, .. } => Some(tree),
+        Op::Copy { args, .. } => Some(args.to_tree()),
         Op::Begin(_) | Op::Commit(_) | Op::Savepoint(_) | Op::Rollback(_) => None,
     }
 }

@@ -24,6 +24,23 @@ pub enum Change<'a> {
         /// Length of the value in bytes.
         value_len: u64,
     },
+    /// A key got the value that another one has at this point of the feed, with another end. The value itself is not in
+    /// the log: who follows the feed has it, for it was told before, or was in the snapshot that the following began
+    /// with.
+    Copy {
+        /// Name of the tree of the other key.
+        from_tree: &'a str,
+        /// The other key.
+        from_key: &'a [u8],
+        /// Name of the tree.
+        tree: &'a str,
+        /// The key.
+        key: &'a [u8],
+        /// How many bytes at the end of the value the copy does not have.
+        cut: u64,
+        /// What it has behind the value instead.
+        tail: &'a [u8],
+    },
     /// A key was removed.
     Delete {
         /// Name of the tree.
@@ -67,6 +84,8 @@ pub struct Transaction<'f> {
     index: u64,
     /// Which range of those that count is next.
     range: usize,
+    /// The key that the last copy went to.
+    copied_to: Vec<u8>,
 }
 
 impl<'f> Transaction<'f> {
@@ -76,7 +95,7 @@ impl<'f> Transaction<'f> {
         names: &'f Names,
         record: LogRecordReader<'f>,
     ) -> Self {
-        Self { commit, outline, names, ops: OpReader::new(record), index: 0, range: 0 }
+        Self { commit, outline, names, ops: OpReader::new(record), index: 0, range: 0, copied_to: Vec::new() }
     }
 
     /// Id, time, and the position in the log behind it.
@@ -95,9 +114,9 @@ impl<'f> Transaction<'f> {
             self.index += 1;
         }
         self.index += 1;
-        let names = self.names;
+        let (names, copied_to) = (self.names, &mut self.copied_to);
         let op = self.ops.next_op()?;
-        op.map(|op| change(op, names)).transpose()
+        op.map(|op| change(op, names, copied_to)).transpose()
     }
 
     /// Reads bytes of the value of the put that [`Transaction::next_change`] returned last; 0 at its end. Values of
@@ -120,8 +139,19 @@ impl<'f> Transaction<'f> {
     }
 }
 
-fn change<'a>(op: Op<'a>, names: &'a Names) -> Result<Change<'a>> {
+fn change<'a>(op: Op<'a>, names: &'a Names, copied_to: &'a mut Vec<u8>) -> Result<Change<'a>> {
     Ok(match op {
+        Op::Copy { tree, key, args } => {
+            *copied_to = args.to_key(key);
+            Change::Copy {
+                from_tree: names.get(tree),
+                from_key: key,
+                tree: names.get(args.to_tree()),
+                key: copied_to,
+                cut: args.cut(),
+                tail: args.tail(),
+            }
+        }
         Op::Put { tree, key, value_len } => Change::Put { tree: names.get(tree), key, value_len },
         Op::Delete { tree, key } => Change::Delete { tree: names.get(tree), key },
         Op::DeleteRange { tree, from, to } => Change::DeleteRange { tree: names.get(tree), from, to },

@@ -6,16 +6,20 @@ use llmdb_base::{
     Lsn, ReadPages, RunRef, TreeId, TxnId, WritePages,
     plant::{Bug, planted},
 };
-use llmdb_btree::{NewValue, Tree};
+use llmdb_btree::{NewValue, Tree, Value};
 use llmdb_pager::{PageTxn, Pager, RootState, Savepoint};
 
 use crate::{
     Commit, Error, Result,
     catalog::{Catalog, check_name},
+    copy::{bytes_of, copy_run},
     record::{Op, OpReader},
 };
 
-use super::{pending::Pending, scout::Scout};
+use super::{
+    pending::{Latest, Pending},
+    scout::Scout,
+};
 
 /// Reapplies records to pages, all in one page transaction: a page is copied once however many records touch it.
 ///
@@ -118,6 +122,15 @@ impl Applier {
                         debug_assert_eq!(got, len);
                     }
                 }
+                Op::Copy { tree, key, args } => {
+                    let copy = Copied {
+                        from: (tree, key.to_vec()),
+                        to: (args.to_tree(), args.to_key(key)),
+                        cut: args.cut(),
+                        tail: args.tail().to_vec(),
+                    };
+                    self.copy(&copy)?;
+                }
                 Op::Delete { tree, key } => {
                     self.trees.index(&self.pages, tree)?;
                     self.pending.delete(tree, key);
@@ -128,6 +141,39 @@ impl Applier {
                 self.flush()?;
             }
         }
+    }
+
+    /// A key gets what another one has at this place of the log, which may be among what has been gathered.
+    fn copy(&mut self, copy: &Copied) -> Result<()> {
+        let (from, key) = (copy.from.0, copy.from.1.as_slice());
+        self.trees.index(&self.pages, from)?;
+        self.trees.index(&self.pages, copy.to.0)?;
+        let mut value = match self.pending.latest(from, key) {
+            Latest::Put(value) => value.to_vec(),
+            Latest::Deleted => return Err(copy.missing()),
+            Latest::Unknown => {
+                let found = self.trees.get(&self.pages, from)?.get(&self.pages, key)?;
+                match found.ok_or_else(|| copy.missing())? {
+                    Value::Run(run) if run.len > LONG_BYTES_MIN => return self.copy_long(copy, &run),
+                    short => bytes_of(&self.pages, &short)?.to_vec(),
+                }
+            }
+        };
+        let kept = usize::try_from(copy.cut).ok().and_then(|cut| value.len().checked_sub(cut));
+        value.truncate(kept.ok_or_else(|| copy.too_short())?);
+        value.extend_from_slice(&copy.tail);
+        self.pending.put(copy.to.0, &copy.to.1, value.len()).copy_from_slice(&value);
+        Ok(())
+    }
+
+    fn copy_long(&mut self, copy: &Copied, run: &RunRef) -> Result<()> {
+        // An earlier change of the key must not come after this one.
+        self.flush()?;
+        let kept = run.len.checked_sub(copy.cut).ok_or_else(|| copy.too_short())?;
+        let copied = copy_run(&mut self.pages, run, kept, &copy.tail)?;
+        let tree = self.trees.get(&self.pages, copy.to.0)?;
+        tree.insert(&mut self.pages, &copy.to.1, NewValue::Run(copied))?;
+        Ok(())
     }
 
     /// Goes back to a savepoint of the transaction. Setting it applied what had been gathered, so that all that has
@@ -206,6 +252,24 @@ impl Applier {
         }
         pager.publish(&root);
         Ok(())
+    }
+}
+
+/// What a copy says, apart from the reader of the record.
+struct Copied {
+    from: (TreeId, Vec<u8>),
+    to: (TreeId, Vec<u8>),
+    cut: u64,
+    tail: Vec<u8>,
+}
+
+impl Copied {
+    fn missing(&self) -> Error {
+        Error::BadRecord(format!("{} has no key {} to copy from", self.from.0, self.from.1.escape_ascii()))
+    }
+
+    fn too_short(&self) -> Error {
+        Error::BadRecord(format!("{} bytes are to be cut off a shorter value", self.cut))
     }
 }
 

@@ -4,7 +4,12 @@
 //! would be waited for, and many be searched again and again. Gathered, superseded values are never stored; the keys of
 //! a leaf come in a row; and leaves are fetched from the disk side by side, ahead of the changes.
 
-use std::{cmp::Ordering, sync::mpsc::Receiver};
+use std::{
+    cmp::Ordering,
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::mpsc::Receiver,
+};
 
 use llmdb_base::TreeId;
 use llmdb_btree::{NewValue, Tree};
@@ -26,6 +31,19 @@ pub(super) struct Pending {
     entries: Vec<Entry>,
     /// Keys and values, to which the entries point.
     bytes: Vec<u8>,
+    /// The last of the first `indexed` entries for each hash of a tree and a key. Made as far as copies need it.
+    index: HashMap<u64, usize>,
+    indexed: usize,
+}
+
+/// What was done last to a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Latest<'p> {
+    /// It got this value.
+    Put(&'p [u8]),
+    Deleted,
+    /// Nothing that has been gathered: the tree knows.
+    Unknown,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +55,8 @@ pub(super) struct Entry {
     key_start: usize,
     value_start: usize,
     value_end: usize,
+    /// The entry before with the same hash, if it has been indexed.
+    previous: Option<usize>,
 }
 
 impl Pending {
@@ -61,14 +81,39 @@ impl Pending {
         let value_start = self.bytes.len();
         let value_end = value_start + value_len;
         self.bytes.resize(value_end, 0);
-        self.entries.push(Entry { tree, is_delete, head: head(key), key_start, value_start, value_end });
+        let head = head(key);
+        let entry = Entry { tree, is_delete, head, key_start, value_start, value_end, previous: None };
+        self.entries.push(entry);
         &mut self.bytes[value_start..]
+    }
+
+    /// What was done last to a key. Cost: a look at the entries that came since the last call.
+    pub(super) fn latest(&mut self, tree: TreeId, key: &[u8]) -> Latest<'_> {
+        for at in self.indexed..self.entries.len() {
+            let hash = hash(self.entries[at].tree, self.entries[at].key(&self.bytes));
+            self.entries[at].previous = self.index.insert(hash, at);
+        }
+        self.indexed = self.entries.len();
+        let mut next = self.index.get(&hash(tree, key)).copied();
+        while let Some(at) = next {
+            let entry = &self.entries[at];
+            if entry.tree == tree && entry.key(&self.bytes) == key {
+                return match entry.is_delete {
+                    true => Latest::Deleted,
+                    false => Latest::Put(&self.bytes[entry.value_start..entry.value_end]),
+                };
+            }
+            next = entry.previous;
+        }
+        Latest::Unknown
     }
 
     /// Forgets everything: what was done since a savepoint that is gone back to.
     pub(super) fn clear(&mut self) {
         self.entries.clear();
         self.bytes.clear();
+        self.index.clear();
+        self.indexed = 0;
     }
 
     /// Applies the last change of every key. `scout` may look ahead for the leaves.
@@ -155,6 +200,12 @@ impl Entry {
     }
 }
 
+fn hash(tree: TreeId, key: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (tree.get(), key).hash(&mut hasher);
+    hasher.finish()
+}
+
 /// The first eight bytes of `key`, as a number of the same order; short keys as if zeros followed, so that equal heads
 /// decide nothing.
 fn head(key: &[u8]) -> u64 {
@@ -174,6 +225,23 @@ mod tests {
         for (one, next) in keys.iter().zip(&keys[1..]) {
             assert!(head(one) <= head(next), "{one:?} {next:?}");
         }
+    }
+
+    #[test]
+    fn the_latest_change_of_a_key_is_found() {
+        let mut pending = Pending::default();
+        let (one, other) = (TreeId::new(1), TreeId::new(2));
+        assert_eq!(pending.latest(one, b"k"), Latest::Unknown);
+        pending.put(one, b"k", 1).copy_from_slice(b"a");
+        pending.put(other, b"k", 1).copy_from_slice(b"b");
+        assert_eq!(pending.latest(one, b"k"), Latest::Put(b"a"));
+        pending.put(one, b"k", 2).copy_from_slice(b"cc");
+        pending.delete(other, b"k");
+        assert_eq!(pending.latest(one, b"k"), Latest::Put(b"cc"));
+        assert_eq!(pending.latest(other, b"k"), Latest::Deleted);
+        assert_eq!(pending.latest(other, b"kk"), Latest::Unknown);
+        pending.clear();
+        assert_eq!(pending.latest(one, b"k"), Latest::Unknown);
     }
 
     #[test]

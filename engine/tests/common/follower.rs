@@ -62,6 +62,12 @@ pub fn visible(mut trees: Trees) -> Trees {
 fn apply(trees: &mut Trees, change: &Change<'_>) -> Option<(String, Vec<u8>)> {
     match *change {
         Change::Put { tree, key, .. } => return Some((tree.to_owned(), key.to_vec())),
+        Change::Copy { from_tree, from_key, tree, key, cut, tail } => {
+            let value = trees.get(from_tree).expect("it exists").get(from_key).expect("it exists");
+            let kept = value.len() - usize::try_from(cut).unwrap();
+            let value = [&value[..kept], tail].concat();
+            trees.get_mut(tree).expect("it exists").insert(key.to_vec(), value);
+        }
         Change::Delete { tree, key } => {
             trees.get_mut(tree).expect("it exists").remove(key);
         }

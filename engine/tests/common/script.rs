@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use llmdb_engine::{Engine, Error, Options, Result, WriteTxn};
+use llmdb_engine::{Engine, Error, Options, Place, Result, WriteTxn};
 use llmdb_vfs::crash::CrashVfs;
 
 use super::{assert_sound, open_with, options, state};
@@ -16,6 +16,8 @@ pub type Trees = BTreeMap<String, Rows>;
 #[derive(Clone, Debug)]
 pub enum Change {
     Put(&'static str, Vec<u8>, Vec<u8>),
+    /// What the first has goes to the second, less some bytes at its end, and with these instead.
+    Copy((&'static str, Vec<u8>), (&'static str, Vec<u8>), u32, &'static [u8]),
     Delete(&'static str, Vec<u8>),
     DeleteRange(&'static str, Vec<u8>, Vec<u8>),
     Drop(&'static str),
@@ -28,6 +30,12 @@ impl Change {
         match self {
             Self::Put(tree, key, value) => {
                 trees.entry((*tree).to_owned()).or_default().insert(key.clone(), value.clone());
+            }
+            Self::Copy((from, key), (tree, to), cut, tail) => {
+                let value =
+                    trees.get(*from).and_then(|rows| rows.get(key)).expect("the script copies what is there");
+                let value = [&value[..value.len() - *cut as usize], tail].concat();
+                trees.entry((*tree).to_owned()).or_default().insert(to.clone(), value);
             }
             Self::Delete(tree, key) => drop(trees.get_mut(*tree).and_then(|rows| rows.remove(key))),
             Self::DeleteRange(tree, from, to) => {
@@ -44,6 +52,11 @@ impl Change {
     pub fn run(&self, txn: &mut WriteTxn<'_>) -> Result<()> {
         match self {
             Self::Put(tree, key, value) => txn.tree(tree)?.put(key, value).map(drop),
+            Self::Copy((from, key), (tree, to), cut, tail) => {
+                let copied = txn.copy(Place { tree: from, key }, Place { tree, key: to }, *cut, tail)?;
+                assert!(copied, "the script copies what is there");
+                Ok(())
+            }
             Self::Delete(tree, key) => match txn.open_tree(tree)? {
                 Some(mut tree) => tree.delete(key).map(drop),
                 None => Ok(()),
@@ -129,6 +142,14 @@ impl Script {
         third.push(Change::Put("long", key(1), value(3, 12_000)));
         third.extend(puts("few", [1, 2, 3], 9, 40));
         let mut fifth = puts("long", [3, 4, 5], 20, 6_000);
+        // Moved on: what was put just now, what lies in the tree, short and long.
+        let copy = |from, to, cut| Change::Copy(from, ("copies", to), cut, b"end");
+        fifth.push(copy(("long", key(4)), key(1), 3));
+        fifth.push(copy(("long", key(2)), key(2), 0));
+        fifth.extend((95..115).map(|number| copy(("rows", key(number)), key(number), 7)));
+        fifth.push(copy(("rows", key(100)), key(1), 0));
+        fifth.push(Change::Put("rows", key(100), value(31, 99)));
+        fifth.push(copy(("rows", key(100)), key(3), 50));
         fifth.push(Change::Delete("long", key(2)));
         Self::new(vec![
             Step::Commit(puts("rows", 0..120, 1, 100)),
@@ -139,6 +160,11 @@ impl Script {
             Step::Checkpoint,
             Step::Commit(fifth),
             Step::Commit(puts("few", 0..40, 11, 300)),
+            Step::Commit(vec![
+                Change::Undone(vec![Change::Copy(("few", key(7)), ("copies", key(7)), 1, b"undone")]),
+                Change::Copy(("copies", key(2)), ("few", key(50)), 10, b""),
+                Change::Delete("copies", key(2)),
+            ]),
             Step::Reopen,
             Step::Commit(vec![Change::Drop("rows"), Change::Drop("few")]),
             Step::Checkpoint,
