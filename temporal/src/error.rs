@@ -26,6 +26,8 @@ pub enum Error {
     CollectionName(String),
     /// The collection is a plain one: it knows neither periods nor old states.
     NotTemporal(String),
+    /// The collection has times, and a plain one is needed.
+    NotPlain(String),
     /// No moment is in the period.
     EmptyPeriod(Period),
     /// The key is longer than [`crate::KEY_LEN_MAX`] bytes.
@@ -78,6 +80,7 @@ impl Error {
             | Self::CollectionExists(_)
             | Self::CollectionName(_)
             | Self::NotTemporal(_)
+            | Self::NotPlain(_)
             | Self::EmptyPeriod(_)
             | Self::NoTransaction(_)
             | Self::Unguarded(_) => ErrorKind::Misuse,
@@ -98,6 +101,7 @@ impl fmt::Display for Error {
             Self::NotTemporal(name) => {
                 write!(f, "the collection {name:?} is plain: it has no times to ask for")
             }
+            Self::NotPlain(name) => write!(f, "the collection {name:?} has times; a plain one is needed"),
             Self::EmptyPeriod(Period { from, to }) => {
                 write!(f, "the period from {from} to {to} is empty: it must end after it begins")
             }

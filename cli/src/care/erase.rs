@@ -25,7 +25,8 @@ use crate::{
 #[command(after_help = "\
 What is believed of the row, what ever was, in both times, and the notes that it was changed are removed; then the log is
 overwritten and so are the free pages of the file. A note stays: when, by which transaction, and a hash of the row.
-This cannot be undone, which --yes confirms.
+This cannot be undone, which --yes confirms. If nothing was known of the row, the note is made all the same, for backups
+that may hold it, and the exit code is 1.
 
 Backups and archived log from before hold the row in their files. The archive that LLMDB_ARCHIVE names, the sets named by
 --set, and every set that gets a backup later are told of the erasure: restoring from them erases the row again.
@@ -108,10 +109,6 @@ pub fn run(args: &EraseArgs, output: &mut Output) -> Result<Exit, Failure> {
         !stop.is_asked()
     };
     let (erasure, scrub) = match (&args.collection, &args.key) {
-        (Some(collection), Some(key)) if collection == FACTS => {
-            let erased = db.memory().facts().erase(&key.parse()?, &mut tell)?.report;
-            (Some(erased.erasure), erased.scrub)
-        }
         (Some(collection), Some(key)) => {
             let row = args.row.row(collection, key)?;
             let erased = db.facts().erase(collection, row, &mut tell).map_err(llmdb::Error::from)?;
@@ -147,7 +144,12 @@ pub fn run(args: &EraseArgs, output: &mut Output) -> Result<Exit, Failure> {
             ),
         }
     })?;
-    Ok(if scrub.stopped { Exit::Interrupted } else { Exit::Done })
+    Ok(match erasure {
+        _ if scrub.stopped => Exit::Interrupted,
+        // The note tells backups of it all the same.
+        Some(erasure) if erasure.removed == 0 => Exit::NotFound,
+        _ => Exit::Done,
+    })
 }
 
 fn list(args: &EraseArgs, output: &mut Output) -> Result<Exit, Failure> {

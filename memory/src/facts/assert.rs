@@ -33,6 +33,8 @@ impl<'w, 'e> Writer<'w, 'e> {
                 Err(error) => return Err(error.into()),
             }
         }
+        // An erasure of a fact takes its tags with it.
+        txn.keep_plain_beside(FACTS, TAGS)?;
         let texts = text::index(txn, has_new_facts)?;
         Ok(Self { txn, before, texts, tagged: BTreeSet::new() })
     }

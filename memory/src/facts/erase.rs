@@ -1,6 +1,6 @@
 //! Erasing a fact: what is believed of it and what ever was goes, everywhere, for good.
 
-use llmdb_temporal::{At, Erased, Rows};
+use llmdb_temporal::{Erased, Error as TemporalError};
 use serde::Serialize;
 
 use super::{FACTS, FactKey, Facts, Learned, TAGS, collection, history::unknown};
@@ -36,31 +36,25 @@ impl Facts<'_> {
     /// Cost: a look at all tags and all notes of changes, and at every page.
     ///
     /// # Errors
-    /// [`crate::Error::NotFound`]: nothing was ever known of it. [`crate::Error::Temporal`]. After a crash on the way, the
-    /// same call goes on.
+    /// [`crate::Error::NotFound`]: nothing was ever known of it. [`crate::Error::Temporal`]. After a crash on the way,
+    /// [`llmdb_temporal::Store::finish_erasures`] goes on.
     pub fn erase(&self, key: &FactKey, progress: &mut dyn FnMut(u64, u64) -> bool) -> Result<ErasedFact> {
         let view = self.store.view()?;
         let facts = collection(&view, FACTS)?.ok_or_else(|| unknown(key))?;
         let is_known = !facts.history(key.row())?.is_empty();
-        let mut tags = Vec::new();
-        if let Some(collection) = collection(&view, TAGS)? {
-            for row in collection.scan(&Rows::all(), At::NOW)? {
-                let row = row?.row;
-                if FactKey::of_elements(&row, 1)? == *key {
-                    tags.push(row);
-                }
-            }
-        }
         // A view would hold back the pages that shall go.
         drop(view);
-        if !is_known && tags.is_empty() {
+        if !is_known {
             return Err(unknown(key));
         }
-        let mut report = self.store.erase(FACTS, key.row(), &mut |_, _| false)?;
-        for tag in tags {
-            self.store.erase(TAGS, tag, &mut |_, _| false)?;
+        // Facts of an earlier version are not noted to have tags.
+        let mut txn = self.store.begin_write()?;
+        match txn.keep_plain_beside(FACTS, TAGS) {
+            Ok(()) => drop(txn.commit()?),
+            Err(TemporalError::NoCollection(_)) => txn.abort(),
+            Err(error) => return Err(error.into()),
         }
-        report.scrub = self.store.finish_erasures(progress)?;
+        let report = self.store.erase(FACTS, key.row(), progress)?;
         Ok(ErasedFact {
             key: key.clone(),
             erased: Learned::new(report.erasure.txid, report.erasure.timestamp),

@@ -1,17 +1,15 @@
 //! The tools for facts: something said of a subject, for a time, by somebody; known since a moment, and never lost.
 
-use std::collections::BTreeSet;
-
 use llmdb::{
     memory::{
         Facts,
         facts::{
-            By, Correction, DiffQuery, Document, FACTS, FactKey, Forget, HistoryQuery, NewFact, NewKey,
-            Point, Recall, TAGS, What, limits::RESULTS_MAX,
+            By, Correction, DiffQuery, Document, FactKey, Forget, HistoryQuery, NewFact, NewKey, Point,
+            Recall, What,
         },
         when,
     },
-    temporal::{AsOf, Element, Key, RowKey, Timestamp, TxnId},
+    temporal::{AsOf, Timestamp, TxnId},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -599,38 +597,18 @@ fn erase(mut call: Call<'_>) -> Result<Answer, String> {
     }
     let keys = keys(&given.keys)?;
     // Looked at before anything is destroyed.
-    let tags = keys.iter().map(|key| tags_ever(&call, key)).collect::<Result<Vec<_>, _>>()?;
-    let store = call.db.facts();
+    for key in &keys {
+        call.facts().history(key, &HistoryQuery { results_max: 1, cursor: None }).map_err(said)?;
+    }
     let mut erased = Vec::new();
-    for (key, tags) in keys.iter().zip(tags) {
-        // Which fact ever had a tag stands beside the facts. The fact comes last: with it goes what would be looked at again.
-        for tag in tags {
-            let elements = [tag.as_str(), key.subject(), key.name()].map(Element::from);
-            store.erase(TAGS, RowKey::new(0, Key::of(elements)), &mut |_, _| true).map_err(refused)?;
-        }
-        let done = store.erase(FACTS, key.row(), &mut |_, _| true).map_err(refused)?;
-        let at = when::show(done.erasure.timestamp);
+    for key in &keys {
+        let done = call.facts().erase(key, &mut |_, _| true).map_err(said)?;
         erased.push(json!({
-            "key": key, "erasure": done.erasure.number, "at": at, "complete": done.scrub.is_complete(),
+            "key": key,
+            "erasure": done.report.erasure.number,
+            "at": when::show(done.report.erasure.timestamp),
+            "complete": done.complete,
         }));
     }
     Answer::data(&json!({ "erased": erased }))
-}
-
-fn refused(error: llmdb::temporal::Error) -> String {
-    said(error.into())
-}
-
-/// Every tag that a fact ever had.
-fn tags_ever(call: &Call<'_>, key: &FactKey) -> Result<BTreeSet<String>, String> {
-    let mut tags = BTreeSet::new();
-    let mut query = HistoryQuery { results_max: RESULTS_MAX, cursor: None };
-    loop {
-        let history = call.facts().history(key, &query).map_err(said)?;
-        tags.extend(history.versions.into_iter().flat_map(|version| version.document.tags));
-        match history.cursor {
-            None => return Ok(tags),
-            cursor => query.cursor = cursor,
-        }
-    }
 }
