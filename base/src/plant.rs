@@ -36,6 +36,22 @@ pub enum Bug {
     AdmitAnyTree,
     /// A check takes pages that are younger than the state that names them. Takes a page made by hand to see.
     BelieveBirths,
+    /// An erasure leaves the row in the copies of epochs.
+    LeaveCopies,
+    /// An erasure leaves the notes that the row was changed.
+    LeaveChangeNotes,
+    /// An erasure leaves the row in the trees that others keep beside the collection.
+    LeaveBeside,
+    /// An erasure leaves separators that were made of the row.
+    LeaveSeparators,
+    /// A scrub does not overwrite the old log.
+    LeaveOldLog,
+    /// A purge does not store from when on it keeps.
+    ForgetHorizon,
+    /// A purge drops an epoch that ended behind its horizon.
+    PurgeYoungEpoch,
+    /// A purge removes closed records that ended behind its horizon.
+    PurgeYoungRecord,
 }
 
 impl Bug {
@@ -54,6 +70,18 @@ impl Bug {
 
     /// What files made by hand can show.
     pub const OF_FILES: [Self; 2] = [Self::AdmitAnyTree, Self::BelieveBirths];
+
+    /// What erasing and purging can show.
+    pub const OF_LETTING_GO: [Self; 8] = [
+        Self::LeaveCopies,
+        Self::LeaveChangeNotes,
+        Self::LeaveBeside,
+        Self::LeaveSeparators,
+        Self::LeaveOldLog,
+        Self::ForgetHorizon,
+        Self::PurgeYoungEpoch,
+        Self::PurgeYoungRecord,
+    ];
 
     /// What several processes can show.
     pub const OF_PROCESSES: [Self; 2] = [Self::StealTurn, Self::IgnoreForeignReaders];

@@ -4,22 +4,28 @@
 mod common;
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{Arc, Mutex},
 };
 
 use common::{FACTS, Model, ROWS, Write, commit, create, write};
+use llmdb_base::plant::{Bug, plant};
 use llmdb_engine::{Background, Engine, Options};
 use llmdb_temporal::{
-    AsOf, At, BEGINNING, Collection, Error, FOREVER, History, Period, Retention, RowKey, Rows, Store,
-    Timestamp, TxnId, Valid, Value, Which,
+    AsOf, At, BEGINNING, Collection, Element, Error, FOREVER, History, Key, Period, Retention, RowKey, Rows,
+    Store, Timestamp, TxnId, Valid, Value, Which,
 };
 use llmdb_vfs::{
     Create, MemoryVfs, Open, Vfs,
     crash::{Chooser, CrashPoint, CrashVfs},
     read_exact_at,
 };
-use proptest::prelude::*;
+use proptest::{
+    prelude::*,
+    strategy::ValueTree,
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+};
 
 fn at(valid: Timestamp, system: Timestamp) -> At {
     At::valid(valid).as_of(AsOf::Time(system))
@@ -301,14 +307,18 @@ proptest! {
         deeds in proptest::collection::vec(deed(), 20..160),
         percent in proptest::sample::select(vec![None, Some(1), Some(100)]),
     ) {
-        let engine = Engine::in_memory().unwrap();
-        create(Store::new(&engine), History::Bitemporal { copy_percent: percent });
-        let mut world = World::new();
-        for deed in &deeds {
-            world.run(&engine, deed);
-        }
-        check(&engine, &world, 14);
+        live_and_check(&deeds, percent);
     }
+}
+
+fn live_and_check(deeds: &[Deed], copy_percent: Option<u16>) {
+    let engine = Engine::in_memory().unwrap();
+    create(Store::new(&engine), History::Bitemporal { copy_percent });
+    let mut world = World::new();
+    for deed in deeds {
+        world.run(&engine, deed);
+    }
+    check(&engine, &world, 14);
 }
 
 struct Moment {
@@ -404,14 +414,33 @@ fn live(store: Store<'_>, rounds: i64) {
     }
 }
 
+/// A plain collection beside the facts, whose keys are a tag and the row.
+fn tag(store: Store<'_>, tags: &[&str]) {
+    let mut txn = store.begin_write().unwrap();
+    txn.create("tags", History::Plain).unwrap();
+    txn.keep_plain_beside(FACTS, "tags").unwrap();
+    for row in [TOKEN, "other/7"] {
+        for tag in tags {
+            let row = Key::of([*tag, row].map(Element::from));
+            txn.collection("tags").unwrap().put(row, Valid::Now, Value::raw(b"")).unwrap();
+        }
+    }
+    txn.commit().unwrap();
+}
+
 #[test]
 fn an_erased_row_is_in_no_byte_and_its_tombstone_does_not_name_it() {
+    erase_and_search();
+}
+
+fn erase_and_search() {
     let disk = CrashVfs::new(4);
     let engine = open(&disk);
     let store = Store::new(&engine);
     create(store, History::Bitemporal { copy_percent: Some(1) });
     live(store, 60);
     assert!(store.view().unwrap().collection(FACTS).unwrap().epoch_count().unwrap() > 1);
+    tag(store, &["early", "late"]);
     let before = store.check_erased(FACTS, TOKEN, &[TOKEN.into()], &mut |_, _| true).unwrap();
     assert!(before.records > 100 && before.traces.count > 0 && before.erasures.is_empty());
     let erased = store.erase(FACTS, TOKEN, &mut |_, _| true).unwrap();
@@ -427,6 +456,7 @@ fn an_erased_row_is_in_no_byte_and_its_tombstone_does_not_name_it() {
     assert!(facts.history(TOKEN).unwrap().is_empty());
     assert_eq!(facts.get(TOKEN, At::NOW).unwrap(), None);
     assert_eq!(facts.scan(&Rows::all(), At::NOW).unwrap().count(), 40);
+    assert_eq!(view.collection("tags").unwrap().scan(&Rows::all(), At::NOW).unwrap().count(), 2);
     // Of each record but the last one, what it said of the time when it was believed, and of the time behind.
     assert_eq!(facts.history("other/7").unwrap().len(), 2 * 60 - 1);
     let changes = facts.changes(AsOf::Time(BEGINNING), AsOf::Now).unwrap();
@@ -509,4 +539,33 @@ fn a_purge_gives_the_space_back_and_stops_when_asked() {
         "{error}"
     );
     assert_eq!(error.kind(), llmdb_engine::ErrorKind::NotKept);
+}
+
+/// A long random life; the same for the same seed.
+fn life(seed: u8) -> Vec<Deed> {
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    proptest::collection::vec(deed(), 150..160).new_tree(&mut runner).unwrap().current()
+}
+
+/// What notices a bug, if anything does.
+fn caught_by(lives: u8) -> Option<String> {
+    let fails = |test: &dyn Fn()| catch_unwind(AssertUnwindSafe(test)).is_err();
+    if fails(&erase_and_search) {
+        return Some("the search for bytes".into());
+    }
+    let of_life = |seed: &u8| fails(&|| live_and_check(&life(*seed), Some(1)));
+    (0..lives).find(of_life).map(|seed| format!("the model, life {seed}"))
+}
+
+#[test]
+fn every_planted_bug_is_caught() {
+    assert_eq!(caught_by(2), None, "without a bug");
+    for bug in Bug::OF_LETTING_GO {
+        plant(Some(bug));
+        let caught = caught_by(40);
+        plant(None);
+        println!("{bug:?}: {caught:?}");
+        assert!(caught.is_some(), "{bug:?} goes unnoticed");
+    }
 }

@@ -1,6 +1,9 @@
 //! Removing a row from everything that a commit can reach.
 
-use llmdb_base::TxnId;
+use llmdb_base::{
+    TxnId,
+    plant::{Bug, planted},
+};
 use llmdb_engine::{TreeMut, WriteTxn};
 
 use crate::{
@@ -24,7 +27,7 @@ pub(super) fn remove_row(txn: &mut WriteTxn<'_>, info: &Info, row: &[u8]) -> Res
     let numbers = epochs::numbers_in(txn, info.id)?;
     let mut closed_before = 0;
     let last = numbers.last().copied();
-    for part in info.parts() {
+    for part in info.parts().iter().filter(|part| **part != Part::Copy || !planted(Bug::LeaveCopies)) {
         let name = info.tree(*part);
         for prefix in prefixes(*part, numbers.clone()) {
             let from = [&prefix[..], row].concat();
@@ -41,6 +44,9 @@ pub(super) fn remove_row(txn: &mut WriteTxn<'_>, info: &Info, row: &[u8]) -> Res
     }
     let mut meta = txn.tree(META)?;
     for key in notes_of(&meta, info.id, row)? {
+        if planted(Bug::LeaveChangeNotes) {
+            break;
+        }
         meta.delete(&key)?;
         removed.count += 1;
         removed.places.push((META.into(), key));

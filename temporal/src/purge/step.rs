@@ -1,6 +1,9 @@
 //! A step of a purge: a part of bounded size is removed.
 
-use llmdb_base::{Timestamp, TxnId};
+use llmdb_base::{
+    Timestamp, TxnId,
+    plant::{Bug, planted},
+};
 use llmdb_engine::WriteTxn;
 
 use super::job::{Job, Keep, Phase};
@@ -51,7 +54,9 @@ impl Step<'_, '_, '_> {
         let trees = self.facts.trees()?;
         let info = &self.facts.info;
         let (oldest, next) = match trees.epochs(info.id)? {
-            [oldest, next, ..] if next.begin <= horizon => (oldest.clone(), next.clone()),
+            [oldest, next, ..] if next.begin <= horizon || planted(Bug::PurgeYoungEpoch) => {
+                (oldest.clone(), next.clone())
+            }
             _ => {
                 job.phase = Phase::Rows;
                 return Ok(());
@@ -170,7 +175,8 @@ impl Step<'_, '_, '_> {
                         false => Record::decode_believed(suffix, value),
                     };
                     let record = record.ok_or_else(|| damaged_row(&name, key))?;
-                    if is_old_copy || is_past(&record, horizon) {
+                    let is_young = is_closed && planted(Bug::PurgeYoungRecord);
+                    if is_old_copy || is_past(&record, horizon) || is_young {
                         gone.push(key);
                     }
                 }
