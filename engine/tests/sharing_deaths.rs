@@ -16,6 +16,7 @@ mod common;
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     process::{Child, Command, Stdio},
     sync::{
@@ -27,8 +28,8 @@ use std::{
 };
 
 use common::assert_sound;
-use llmdb_engine::{Durability, Engine, Options, Sharing};
-use llmdb_vfs::crash::Chooser;
+use llmdb_engine::{Background, Durability, Engine, Options, Sharing, Snapshot};
+use llmdb_vfs::crash::{Chooser, CrashVfs};
 
 /// Tells this program, started again, which process it is, and where the store lies.
 const CHILD: &str = "LLMDB_TEST_SHARING_CHILD";
@@ -271,4 +272,76 @@ fn now_and_then_nobody_is_left() {
     println!("{found:?}");
     engine.close().unwrap();
     assert!(!folder.path().join("store-share").exists() && !folder.path().join("store-wal").exists());
+}
+
+/// Kills a process on the simulated disk that has begun to write and has not committed.
+fn die_in_the_turn(disk: &CrashVfs, number: u64) {
+    let engine = open_simulated(disk);
+    write(&engine, 1, number);
+    // Whatever it says after its death means nothing.
+    let died = catch_unwind(AssertUnwindSafe(|| {
+        let mut txn = engine.begin_write().unwrap();
+        txn.tree("left").unwrap().put(b"never", vec![1; 9000]).unwrap();
+        disk.kill();
+        txn.abort();
+    }));
+    drop((died, catch_unwind(AssertUnwindSafe(|| drop(engine)))));
+}
+
+fn open_simulated(disk: &CrashVfs) -> Engine {
+    let mut options = options();
+    options.background = Background::Manual;
+    Engine::open_on(Arc::new(disk.clone()), "store", options).unwrap()
+}
+
+/// Lets processes die in their turn, again and again, so that somebody always reads what was there before. The pages of
+/// the file in the end.
+fn pages_after_deaths(count: u64, mut hold: impl FnMut(u64, Snapshot)) -> u64 {
+    let disk = CrashVfs::new(3);
+    let engine = open_simulated(&disk);
+    for number in 1..=count {
+        hold(number, engine.snapshot().unwrap());
+        die_in_the_turn(&disk.process(), number);
+        hold(number, engine.snapshot().unwrap());
+        for part in 0..4 {
+            write(&engine, 0, number * 4 + part);
+        }
+        assert_eq!(numbers(&engine), BTreeMap::from([(0, number * 4 + 3), (1, number)]));
+    }
+    assert_sound(&engine);
+    let pages = engine.stats().unwrap().pages;
+    println!("{count} deaths: {pages:?}");
+    pages.file_pages
+}
+
+/// What one death leaves in doubt is used again when those readers have gone that were there then, though others have died since.
+#[test]
+fn deaths_that_overlap_leave_no_page_in_doubt_for_ever() {
+    let overlapping = |count| {
+        let mut held = Vec::new();
+        pages_after_deaths(count, |number, snapshot| {
+            held.push((number, snapshot));
+            held.retain(|(taken, _)| taken + 2 > number);
+        })
+    };
+    let (few, many) = (overlapping(20), overlapping(120));
+    assert!(many <= few + 64, "{few} pages after 20 deaths, {many} after 120");
+}
+
+/// Beside somebody who reads for long, pages go round that did not exist when that one began.
+#[test]
+fn deaths_beside_a_long_reader_leave_the_file_in_bounds() {
+    let beside = |count| {
+        let (mut oldest, mut held) = (None, Vec::new());
+        pages_after_deaths(count, |number, snapshot| {
+            if number == 3 && oldest.is_none() {
+                oldest = Some(snapshot);
+                return;
+            }
+            held.push((number, snapshot));
+            held.retain(|(taken, _)| taken + 2 > number);
+        })
+    };
+    let (few, many) = (beside(20), beside(120));
+    assert!(many <= few + 64, "{few} pages after 20 deaths, {many} after 120");
 }

@@ -32,6 +32,7 @@ pub mod share;
 mod space;
 mod stats;
 mod store;
+mod suspects;
 mod turn;
 mod txn;
 mod verified;

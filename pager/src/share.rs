@@ -7,6 +7,7 @@
 pub mod layout;
 pub(crate) mod ring;
 pub(crate) mod slots;
+mod tail;
 mod word;
 
 use std::{
