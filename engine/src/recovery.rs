@@ -9,7 +9,7 @@ use std::{io, path::Path, sync::Arc};
 use llmdb_base::plant::{Bug, planted};
 use llmdb_pager::Pager;
 use llmdb_vfs::Vfs;
-use llmdb_wal::{Log, Replay};
+use llmdb_wal::{Log, LogError, Replay};
 
 use crate::{Background, Error, LogTail, Options, Result, open::open_replay};
 
@@ -58,12 +58,30 @@ pub(crate) fn recover(
 ) -> Result<(Log, RecoveryReport)> {
     let (replay, report) = replay(vfs, folder, pager, options)?;
     let is_accepted = is_short(&replay, pager);
-    let log = replay.into_log()?;
-    if is_accepted && !options.read_only {
+    if options.read_only {
+        return Ok((replay.into_log()?, report));
+    }
+    let log = into_log(replay)?;
+    if is_accepted {
         // The loss was accepted, once and for good.
         pager.mark_log(0)?;
     }
     Ok((log, report))
+}
+
+/// Takes the log into use. If it was cut at damage, that was accepted for good: a new segment says where the log ended, so
+/// that nobody asks again, whenever this process dies.
+pub(crate) fn into_log(replay: Replay) -> Result<Log> {
+    let is_cut = replay.is_cut_at_damage();
+    let log = replay.into_log()?;
+    match if is_cut { log.begin_anew() } else { Ok(()) } {
+        // A full disk must not keep a store from being opened. The first commit begins the segment.
+        Err(LogError::NoSpace { .. }) => {
+            log::warn!("there is no room to note that the log was cut at damage")
+        }
+        begun => begun?,
+    }
+    Ok(log)
 }
 
 /// Replays the log over the pager's root, and leaves its files as they are.

@@ -16,7 +16,10 @@ use common::{
     Script, Step, bytes, killed, open, open_with, options, put_file, read_only, script::puts, segments, state,
 };
 use llmdb_engine::{Engine, ErrorKind, LogTail, Options, Result};
-use llmdb_vfs::{Vfs, crash::CrashVfs};
+use llmdb_vfs::{
+    Vfs,
+    crash::{Chooser, CrashVfs, Preset},
+};
 
 const UNIT: usize = 4096;
 
@@ -112,6 +115,40 @@ fn a_flipped_bit_in_what_was_acknowledged_is_refused_with_its_place() {
             drop(engine);
             let engine = open(&killed(&disk)).unwrap();
             assert!(state(&engine) == before, "{story}: once cut, the log is whole again");
+        }
+    }
+}
+
+/// Accepted once, and for good: also if the process dies, or the power fails, before anything is written or a checkpoint made.
+#[test]
+fn what_was_cut_at_damage_is_not_asked_about_again() {
+    let (store, script, segment) = store(8);
+    for index in 0..7 {
+        let disk = store.fork();
+        disk.flip_bit(&segment, UNIT as u64 * (index + 1) + 80, 3).unwrap();
+        assert_eq!(open(&disk).unwrap_err().kind(), ErrorKind::Corruption);
+        let engine = open_with(&disk, cut_at_damage()).unwrap();
+        let found = script.verify(&engine, 0, 8, "cut at damage");
+        assert_eq!(found as u64, index);
+        let mut afterwards = vec![("killed", killed(&disk))];
+        for (name, preset) in [("nothing unforced is there", Preset::Nothing), ("all is", Preset::Everything)]
+        {
+            let point = disk.crash_point();
+            afterwards.push((name, point.crash_as(preset, &mut Chooser::new(index))));
+        }
+        drop(engine);
+        for (name, disk) in afterwards {
+            let engine =
+                open(&disk).unwrap_or_else(|error| panic!("{name}, damage in batch {index}: {error}"));
+            assert_eq!(script.verify(&engine, 0, 8, name), found);
+            for round in 0..3 {
+                common::script::commit(&engine, &puts("t", [600 + round], 1, 60)).unwrap();
+                engine.checkpoint().unwrap();
+                assert!(
+                    state(&open(&killed(&disk)).unwrap()) == state(&engine),
+                    "{name}, checkpoint {round}"
+                );
+            }
         }
     }
 }

@@ -21,10 +21,10 @@ use crate::{
     commit_queue::CommitQueue,
     flight::Flight,
     folder::{Files, Folder, Name, SpareFile},
-    room::Start,
+    room::{Haste, Start},
     segment::{LSN_MAX, SEGMENT_HEADER_LEN, lsn_at},
     stats::Counters,
-    tail::Tail,
+    tail::{Obstacle, Tail},
 };
 
 /// A log that takes records.
@@ -138,6 +138,19 @@ impl Log {
     /// those are to be wiped.
     pub fn recycle(&self, recycles: bool) {
         self.recycles.store(recycles, Ordering::Release);
+    }
+
+    /// Begins a segment, though there may be room in the old one: its header says where the log before it ended. Durable on
+    /// return. For a log that was cut at damage, which it leaves behind for good.
+    ///
+    /// # Errors
+    /// [`LogError::Misuse`] if a record is open; [`LogError::NoSpace`], and nothing has changed; [`LogError::Io`],
+    /// [`LogError::Poisoned`].
+    pub fn begin_anew(&self) -> LogResult<()> {
+        if self.writer_open.load(Ordering::Acquire) {
+            return Err(LogError::Misuse("a record is being appended"));
+        }
+        self.overcome(Obstacle::Segment, Haste::None)
     }
 
     /// Begins a record.

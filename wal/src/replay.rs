@@ -46,6 +46,7 @@ pub struct Replay {
     room_end: Lsn,
     end: Lsn,
     cut_bytes: u64,
+    is_cut: bool,
     record_count: u64,
     stream: Stream,
 }
@@ -74,7 +75,7 @@ impl Replay {
         }
         let folder = Folder::new(vfs, dir);
         let survey = Survey::of(&folder, store)?;
-        let Scan { steps, tracker, chain_end, written_end, room_end, kept } =
+        let Scan { steps, tracker, chain_end, written_end, room_end, kept, is_cut } =
             scan::scan(&folder, store, from, tail, &survey)?;
         let end = tracker.end;
         let stream = Stream::new(folder.clone(), steps, tracker.long_records, from, end, tracker.begin);
@@ -89,6 +90,7 @@ impl Replay {
             room_end,
             end,
             cut_bytes: written_end.get().saturating_sub(end.get()),
+            is_cut,
             record_count: tracker.record_count,
             stream,
         })
@@ -108,6 +110,12 @@ impl Replay {
     /// finished, a torn tail, or what lies behind damage that was to be cut. An upper bound in the last case.
     pub fn cut_bytes(&self) -> u64 {
         self.cut_bytes
+    }
+
+    /// Whether the log was cut at damage, as [`TailPolicy::CutAtDamage`] asks for. Until a new segment follows
+    /// ([`Log::begin_anew`]), the next replay meets the same damage.
+    pub fn is_cut_at_damage(&self) -> bool {
+        self.is_cut
     }
 
     /// Whether every segment ends at or before `from`: the position is one that an earlier opening gave away and

@@ -219,7 +219,7 @@ impl Shared {
         let (replay, report) = recovery::replay(&self.vfs, &places.log, &self.pager, &self.options)?;
         self.publish_recovered(&before)?;
         if let Some(log) = &self.log {
-            log.resume_at(&replay.into_log()?.hand_over()?)?;
+            log.resume_at(&recovery::into_log(replay)?.hand_over()?)?;
         }
         self.set_log_bytes_since_checkpoint(report.replayed_bytes);
         log::info!("{}: took the turn over from a process that died", self.path.display());

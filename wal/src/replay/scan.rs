@@ -43,6 +43,8 @@ pub(super) struct Scan {
     pub room_end: Lsn,
     /// How many of the surveyed segments belong to the log; those behind are cut off.
     pub kept: usize,
+    /// Whether there was damage, at which the log ends now.
+    pub is_cut: bool,
 }
 
 struct Scanner<'a> {
@@ -79,6 +81,7 @@ pub(super) fn scan(
         written_end: from,
         room_end,
         kept: survey.known.len(),
+        is_cut: false,
     };
     let mut scanner = Scanner { folder, store, from, policy, scan };
     scanner.run(survey)?;
@@ -203,7 +206,8 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    fn damage(&self, segment: u64, offset: u64, what: String) -> LogResult<Found> {
+    fn damage(&mut self, segment: u64, offset: u64, what: String) -> LogResult<Found> {
+        self.scan.is_cut = true;
         match self.policy {
             TailPolicy::Strict => Err(LogError::corruption(segment, offset, what)),
             TailPolicy::CutAtDamage => Ok(Found::Damage),
