@@ -318,6 +318,78 @@ fn wrong_calls_say_what_is_wrong() {
     assert_eq!(nothing.kind(), ErrorKind::Missing);
 }
 
+/// The store goes back to the older checkpoint, behind the one that the last backup shows: what was changed since cannot be
+/// told by births any more.
+#[test]
+fn an_incremental_backup_on_a_checkpoint_that_was_given_up_is_refused() {
+    let two = || {
+        let disk = CrashVfs::new(6);
+        let engine = open_with(&disk, options()).unwrap();
+        commit(&engine, &puts("rows", 0..400, 1, 300)).unwrap();
+        backup(&engine, true);
+        commit(&engine, &puts("rows", 0..40, 2, 300)).unwrap();
+        engine.checkpoint().unwrap();
+        (disk, engine)
+    };
+    let refused = |disk: &CrashVfs, options: llmdb_engine::Options, how: &str| {
+        let engine = open_with(disk, options).unwrap();
+        // A checkpoint, a crash and a close do not make it forgotten.
+        for round in 3..6 {
+            commit(&engine, &puts("rows", 0..40, round, 300)).unwrap();
+            let error = engine.backup_incremental(SET, &mut |_, _| true).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Misuse, "{how}: {error}");
+            assert!(error.to_string().contains("begin another set with a full backup"), "{how}: {error}");
+        }
+        let crashed = killed(disk);
+        engine.close().unwrap();
+        for disk in [disk, &crashed] {
+            let engine = open_with(disk, common::options()).unwrap();
+            assert!(engine.backup_incremental(SET, &mut |_, _| true).is_err(), "{how}");
+            let all = &mut |_: u64, _: u64| true;
+            engine.backup_full("another", all).unwrap();
+            commit(&engine, &puts("rows", 0..10, 9, 300)).unwrap();
+            engine.backup_incremental("another", all).unwrap();
+        }
+    };
+    let newest_slots = |disk: &CrashVfs| {
+        let generation = |slot: u64| {
+            let at = slot as usize * 4096 + 32;
+            u64::from_le_bytes(bytes(disk, common::PATH)[at..at + 8].try_into().unwrap())
+        };
+        if generation(0) > generation(1) { [0, 16] } else { [1, 17] }
+    };
+    for (further, how) in
+        [(false, "the backup is the newest checkpoint"), (true, "the backup is the older one")]
+    {
+        let (disk, engine) = two();
+        if !further {
+            backup(&engine, false);
+        }
+        let mut disk = killed(&disk);
+        drop(engine);
+        for slot in newest_slots(&disk) {
+            disk.overwrite(common::PATH.as_ref(), slot * 4096, &[0xA5; 4096]).unwrap();
+        }
+        if further {
+            // The base is still a checkpoint that the store comes from.
+            let engine = open_with(&disk, options()).unwrap();
+            backup(&engine, false);
+            engine.close().unwrap();
+            disk = killed(&disk);
+            assert!(restored(&disk, RestoreTo::Latest).1 == state(&open_with(&disk, options()).unwrap()));
+        } else {
+            refused(&disk, options(), how);
+        }
+    }
+    let (disk, engine) = two();
+    backup(&engine, false);
+    let disk = killed(&disk);
+    drop(engine);
+    let mut older = options();
+    older.start_from = llmdb_engine::StartFrom::Older;
+    refused(&disk, older, "somebody asked for the older one");
+}
+
 /// Every moment before a call that changes the disk while `work` runs.
 fn moments(disk: &CrashVfs, work: impl FnOnce()) -> Vec<CrashVfs> {
     let found: Arc<Mutex<Vec<CrashVfs>>> = Arc::default();

@@ -162,6 +162,12 @@ impl Pager {
         Ok(())
     }
 
+    /// Whether the checkpoint of `epoch` may have been given up: the store went back behind it, since it was damaged, or because
+    /// somebody asked for the older one.
+    pub fn has_given_up(&self, epoch: llmdb_base::Epoch) -> bool {
+        self.durable.as_ref().is_some_and(|durable| lock(durable).newest.given_up.contains(epoch))
+    }
+
     fn refuse_if_poisoned(&self) -> PageResult<()> {
         self.poisoned().map_or(Ok(()), |why| {
             let source = std::io::Error::other(why.to_owned());
@@ -255,9 +261,9 @@ impl Checkpoint {
     fn write_generation(&self, log: LogNeeded) -> PageResult<()> {
         let durable = self.durable();
         let _writing = lock(&self.pager.meta_writing);
-        let (generation, newest_mark) = {
+        let (generation, newest) = {
             let durable = lock(durable);
-            (durable.next_generation(), durable.newest.log_mark)
+            (durable.next_generation(), durable.newest)
         };
         let meta = Meta {
             store: self.pager.store.id,
@@ -265,7 +271,8 @@ impl Checkpoint {
             root: self.root,
             map_root: self.map_root,
             map_levels: self.map_levels,
-            log_mark: if log == LogNeeded::Yes { newest_mark } else { 0 },
+            log_mark: if log == LogNeeded::Yes { newest.log_mark } else { 0 },
+            given_up: newest.given_up,
         };
         for pgno in meta.slots() {
             write_meta(self.pager.store.file(), &meta, pgno).or_else(|error| self.pager.fail(error))?;

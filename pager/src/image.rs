@@ -14,7 +14,7 @@ use llmdb_vfs::{File, read_exact_at, write_all_at};
 use crate::{
     checkpoint::write_meta,
     map::MapPages,
-    meta::Meta,
+    meta::{GivenUp, Meta},
     read::ReadGuard,
     roots::RootRecord,
     run::{RunLayout, seed, to_len},
@@ -86,7 +86,8 @@ impl ReadGuard {
 pub fn write_image_meta(file: &dyn File, store: StoreId, root: &RootRecord) -> PageResult<()> {
     let map_levels = MapPages::new(root.page_count, 0).index_levels();
     for generation in [1, 2] {
-        let meta = Meta { store, generation, root: *root, map_root: ChildRef::NONE, map_levels, log_mark: 0 };
+        let (map_root, given_up) = (ChildRef::NONE, GivenUp::default());
+        let meta = Meta { store, generation, root: *root, map_root, map_levels, log_mark: 0, given_up };
         meta.slots().into_iter().try_for_each(|pgno| write_meta(file, &meta, pgno))?;
     }
     Ok(())

@@ -42,12 +42,14 @@ const MAP_ROOT: usize = PAGE_COUNT + 8;
 const MAP_LEVELS: usize = MAP_ROOT + 8;
 const ROOTS: usize = MAP_LEVELS + 8;
 const LOG_MARK: usize = ROOTS + ROOTS_LEN;
-const RESERVED: usize = LOG_MARK + 8;
+const GIVEN_UP_AFTER: usize = LOG_MARK + 8;
+const GIVEN_UP_UNTIL: usize = GIVEN_UP_AFTER + 8;
+const RESERVED: usize = GIVEN_UP_UNTIL + 8;
 const CHECKSUM: usize = META_LEN - 4;
 /// Bytes of a meta page that are used.
 pub(crate) const META_LEN: usize = 512;
 
-const _: () = assert!(RESERVED == 168 && RESERVED < CHECKSUM && META_LEN <= PAGE_SIZE);
+const _: () = assert!(RESERVED == 184 && RESERVED < CHECKSUM && META_LEN <= PAGE_SIZE);
 
 /// What a meta page says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,12 +64,41 @@ pub(crate) struct Meta {
     pub map_levels: u8,
     /// What the log must hold at least, in words of whoever keeps it; 0 if no log is needed.
     pub log_mark: u64,
+    /// Which checkpoints were given up.
+    pub given_up: GivenUp,
+}
+
+/// Checkpoints that the store went back behind, so that their pages say nothing of later ones: those with an epoch after
+/// `after`, up to `until`. None if both are 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct GivenUp {
+    pub after: Epoch,
+    pub until: Epoch,
+}
+
+impl GivenUp {
+    /// These, and those between `kept`, which the store goes on from, and `until`, behind which its epochs go on.
+    pub fn and(self, kept: Epoch, until: Epoch) -> Self {
+        let after = if self == Self::default() { kept } else { self.after.min(kept) };
+        Self { after, until }
+    }
+
+    pub fn contains(self, epoch: Epoch) -> bool {
+        self.after < epoch && epoch <= self.until
+    }
 }
 
 impl Meta {
-    /// Whether two pages describe the same generation. They may differ in how much of the log they know of.
+    /// Whether two pages describe the same generation. They may differ in how much of the log they know of, and of what was
+    /// given up.
     fn is_same(&self, other: &Self) -> bool {
-        Self { log_mark: 0, ..*self } == Self { log_mark: 0, ..*other }
+        let plain = |meta: &Self| Self { log_mark: 0, given_up: GivenUp::default(), ..*meta };
+        plain(self) == plain(other)
+    }
+
+    /// What tells the better of two copies: they are written one after the other.
+    fn rank(&self) -> (u64, u64, Epoch) {
+        (self.generation, self.log_mark, self.given_up.until)
     }
 
     /// The pages where this generation is stored.
@@ -92,6 +123,8 @@ impl Meta {
         bytes[MAP_LEVELS] = self.map_levels;
         bytes[ROOTS..LOG_MARK].copy_from_slice(&self.root.roots);
         put_u64(&mut bytes, LOG_MARK, self.log_mark);
+        put_u64(&mut bytes, GIVEN_UP_AFTER, self.given_up.after.get());
+        put_u64(&mut bytes, GIVEN_UP_UNTIL, self.given_up.until.get());
         let checksum = crc32c(page_seed(self.store, pgno), &bytes[..CHECKSUM]);
         put_u32(&mut bytes, CHECKSUM, checksum);
         bytes
@@ -123,6 +156,10 @@ impl Meta {
             map_root: ChildRef::from_raw(get_u64(bytes, MAP_ROOT)),
             map_levels: bytes[MAP_LEVELS],
             log_mark: get_u64(bytes, LOG_MARK),
+            given_up: GivenUp {
+                after: Epoch::new(get_u64(bytes, GIVEN_UP_AFTER)),
+                until: Epoch::new(get_u64(bytes, GIVEN_UP_UNTIL)),
+            },
         };
         meta.check(bytes, pgno).map(|()| meta)
     }
@@ -144,6 +181,12 @@ impl Meta {
             return Err(damaged(format_args!(
                 "generation {generation}, {epoch}, {txid}, LSN {lsn} or log mark {} is out of bounds",
                 self.log_mark
+            )));
+        }
+        let GivenUp { after, until } = self.given_up;
+        if after > until || until.get() > COUNT_MAX {
+            return Err(damaged(format_args!(
+                "checkpoints from {after} to {until} cannot have been given up"
             )));
         }
         let page_count = self.root.page_count;
@@ -314,17 +357,25 @@ pub(crate) struct Generations {
     pub older: Option<Meta>,
 }
 
+impl Generations {
+    /// Notes that a checkpoint may have been lost, and the store with it gone back, if no intact copy of a generation is left:
+    /// nobody knows whether that was the newer one. A crash damages one copy at most. `last_epoch` lies behind every epoch
+    /// of the lost one.
+    pub fn note_lost(&mut self, report: &MetaReport, last_epoch: Epoch) {
+        if self.older.is_none() && report.damaged().next().is_some() {
+            self.newest.given_up = self.newest.given_up.and(self.newest.root.epoch, last_epoch);
+        }
+    }
+}
+
 /// Chooses among what the four pages hold: the newest generation with an intact copy, and the one before. Says
 /// in the report what was wrong with the others.
 pub(crate) fn select(slots: [Result<Meta, SlotState>; 4]) -> (Option<Generations>, MetaReport) {
-    let newest = slots.iter().flatten().copied().max_by_key(|meta| (meta.generation, meta.log_mark));
+    let newest = slots.iter().flatten().copied().max_by_key(Meta::rank);
     let of_this_store = |meta: &&Meta| newest.is_some_and(|newest| newest.store == meta.store);
     let older = slots.iter().flatten().filter(of_this_store).copied();
     let older = older.filter(|meta| Some(meta.generation) < newest.map(|newest| newest.generation));
-    let generations = newest.map(|newest| Generations {
-        newest,
-        older: older.max_by_key(|meta| (meta.generation, meta.log_mark)),
-    });
+    let generations = newest.map(|newest| Generations { newest, older: older.max_by_key(Meta::rank) });
     let mut index = 0;
     let slots = slots.map(|slot| {
         let pgno = FIXED_PAGES[index];

@@ -18,7 +18,7 @@ use crate::{
     durable::Durable,
     map::MapPages,
     meta::{
-        self, FILE_PAGES_MIN, FIXED_PAGES, Generations, META_LEN, Meta, MetaReport, SlotState,
+        self, FILE_PAGES_MIN, FIXED_PAGES, Generations, GivenUp, META_LEN, Meta, MetaReport, SlotState,
         generation_after, select,
     },
     options::{Access, PagerOptions, Pick},
@@ -98,6 +98,7 @@ impl Pager {
             map_root: ChildRef::NONE,
             map_levels: 0,
             log_mark: 0,
+            given_up: GivenUp::default(),
         };
         let (older, newest) = (generation(1), generation(2));
         file.sync_data().map_err(|source| PageError::io("force the new data file to the media", source))?;
@@ -146,7 +147,7 @@ impl Pager {
         shared: bool,
     ) -> Result<Arc<Self>, OpenError> {
         let (found, meta_report) = read_metas(&*file)?;
-        let chosen = choose(found, pick, access, &meta_report)?;
+        let mut chosen = choose(found, pick, access, &meta_report)?;
         if access != Access::ReadOnly {
             [Some(found.newest), found.older].iter().flatten().try_for_each(Meta::check_room)?;
         }
@@ -162,6 +163,13 @@ impl Pager {
         let newest_epoch = epochs.fold(chosen.newest.root.epoch, Epoch::max);
         let skipped = EPOCHS_SKIPPED + vfs.random_u64() % EPOCHS_SKIPPED;
         let last_epoch = Epoch::new(newest_epoch.get() + skipped);
+        match pick {
+            Pick::Newest => chosen.note_lost(&meta_report, last_epoch),
+            Pick::Older => {
+                let Meta { root, given_up, .. } = chosen.newest;
+                chosen.newest.given_up = given_up.and(root.epoch, last_epoch);
+            }
+        }
         let mut retention = Retention::default();
         let (writer, map_damage) = writer(access, last_epoch, loaded, &space, &chosen, &mut retention)?;
         let durable = match (pick, access) {

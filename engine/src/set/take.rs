@@ -57,7 +57,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Missing`] if the set has no full backup; [`Error::BrokenBackup`] if the chain of manifests is
-    /// broken; [`Error::Misuse`] if the set is of another store, or knows of commits that this one has not; the rest
+    /// broken; [`Error::Misuse`] if the set is of another store, or knows of commits that this one has not, or its last backup
+    /// shows a checkpoint that the store may have given up since, for the older one: then begin another set; the rest
     /// as [`Engine::backup_full`].
     pub fn backup_incremental(&self, set: impl AsRef<Path>, progress: PageProgress<'_>) -> Result<SetBackup> {
         let set = set.as_ref();
@@ -84,6 +85,17 @@ fn take(shared: &Shared, set: &Path, base: Option<&Link>, progress: PageProgress
             set.display(),
             base.manifest.root.txid,
             root.txid
+        );
+        return Err(Error::Misuse(what));
+    }
+    if let Some(base) = base
+        && shared.pager.has_given_up(base.manifest.root.epoch)
+    {
+        let what = format!(
+            "{} holds {} in a checkpoint that the store may have gone back behind since (it was damaged, or the older one \
+             was asked for): what was changed since it cannot be told; begin another set with a full backup",
+            set.display(),
+            base.manifest.root.txid
         );
         return Err(Error::Misuse(what));
     }

@@ -16,6 +16,7 @@ fn meta(generation: u64) -> Meta {
         map_root: ChildRef::new(Pgno::new(34), Epoch::new(0x0010_0007)),
         map_levels: 1,
         log_mark: 0,
+        given_up: GivenUp::default(),
     }
 }
 
@@ -70,13 +71,14 @@ fn impossible_fields_are_damage_even_with_a_right_checksum() {
     assert_eq!(reseal(bytes, |bytes| bytes[0] = 0), Err(SlotState::Foreign));
     assert_eq!(reseal(bytes, |bytes| put_u32(bytes, VERSION, 2)), Err(SlotState::Newer { version: 2 }));
     type Change = fn(&mut [u8; META_LEN]);
-    let changes: [Change; 7] = [
+    let changes: [Change; 8] = [
         |bytes| put_u32(bytes, VERSION, 0),
         |bytes| put_u32(bytes, PAGE_LEN, 8192),
         |bytes| put_u64(bytes, PAGE_COUNT, 17),
         |bytes| put_u64(bytes, PAGE_COUNT, 1 << 41),
         |bytes| put_u64(bytes, EPOCH, u64::MAX),
         |bytes| bytes[MAP_LEVELS] = INDEX_LEVELS_MAX + 1,
+        |bytes| put_u64(bytes, GIVEN_UP_AFTER, 1),
         |bytes| bytes[RESERVED] = 1,
     ];
     for change in changes {
@@ -100,6 +102,29 @@ fn the_newest_intact_generation_is_chosen_and_the_one_before() {
     assert_eq!(select([damage(), damage(), damage(), damage()]), (None, 4));
     let foreign = Meta { store: StoreId::new(1), ..meta(6) };
     assert_eq!(select([Ok(foreign), Ok(meta(7)), Ok(foreign), Ok(meta(7))]), (Some((7, None)), 2));
+}
+
+#[test]
+fn what_was_given_up_is_known_until_a_full_backup_lies_behind_it() {
+    let e = Epoch::new;
+    let once = GivenUp::default().and(e(10), e(30));
+    assert_eq!([10, 11, 30, 31].map(|epoch| once.contains(e(epoch))), [false, true, true, false]);
+    let twice = once.and(e(40), e(60));
+    assert_eq!([10, 11, 60, 61].map(|epoch| twice.contains(e(epoch))), [false, true, true, false]);
+    assert!(!GivenUp::default().contains(e(0)) && !GivenUp::default().contains(e(1)));
+
+    let slots = [Ok(meta(6)), Err(damaged("torn")), Ok(meta(6)), Err(damaged("torn"))];
+    let (Some(mut known), report) = select(slots) else { unreachable!("generation 6 is whole") };
+    known.note_lost(&report, e(0x0020_0000));
+    assert!(
+        known.newest.given_up.contains(e(0x0010_0008)) && !known.newest.given_up.contains(e(0x0010_0007))
+    );
+    let marked = known.newest.encode(Pgno::new(0));
+    assert_eq!(Meta::decode(&marked, Pgno::new(0)), Ok(known.newest));
+    let one_torn = [Ok(meta(6)), Ok(meta(7)), Ok(meta(6)), Err(damaged("torn"))];
+    let (Some(mut known), report) = select(one_torn) else { unreachable!("both are there") };
+    known.note_lost(&report, e(0x0020_0000));
+    assert_eq!(known.newest.given_up, GivenUp::default(), "a crash does that");
 }
 
 #[test]

@@ -132,7 +132,7 @@ impl Pager {
     pub fn take_over(self: &Arc<Self>, vfs: &dyn Vfs) -> Result<(), OpenError> {
         let commons = self.commons.get().expect("a turn is taken over in a store that is shared");
         let file = self.store.file();
-        let (found, report) = read_metas(file)?;
+        let (mut found, report) = read_metas(file)?;
         if found.newest.store != self.store.id {
             return Err(OpenError::NotADatabase);
         }
@@ -156,6 +156,7 @@ impl Pager {
         let noted = note.as_ref().and_then(|note| note.suspects.newest()).unwrap_or_default();
         let skipped = EPOCHS_SKIPPED + vfs.random_u64() % EPOCHS_SKIPPED;
         let last_epoch = Epoch::new(seen.max(noted).get() + skipped);
+        found.note_lost(&report, last_epoch);
         let mut retention = Retention::default();
         let (slot, damage) =
             writer(Access::ReadWrite, last_epoch, loaded, &self.space, &found, &mut retention)?;
