@@ -137,11 +137,11 @@ impl Shared {
         };
         let catalog = mender.run(catalog, trees, &catalog_gaps)?;
         let Mender { pages, report, .. } = mender;
-        let root = pages.commit(RootState { roots: catalog.encode(), ..guard.root().state() });
         if self.company.is_some() {
             // Others see what is in the file.
-            self.pager.write_out()?;
+            pages.write_early()?;
         }
+        let root = pages.commit(RootState { roots: catalog.encode(), ..guard.root().state() });
         self.pager.publish(&root);
         Ok(report)
     }

@@ -72,6 +72,8 @@ pub(crate) struct Company {
     busy_us: AtomicU64,
     /// When slots of dead readers were last looked for.
     freed_us: AtomicU64,
+    /// Whether the note says that this process cannot write.
+    stuck: AtomicBool,
     stopping: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -152,6 +154,29 @@ impl Company {
             Some(process) => note_of(&*self.area, process),
             None => "a process that is about to give it up".into(),
         }
+    }
+}
+
+impl Company {
+    /// Says who this is, to those who wait for it; and that it cannot write what they wait for, if so.
+    fn tell_stuck(&self, is_stuck: bool) {
+        if self.stuck.swap(is_stuck, SeqCst) != is_stuck {
+            self.introduce();
+        }
+    }
+
+    fn introduce(&self) {
+        let program = std::env::args_os().next().unwrap_or_default();
+        let program = Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (pid, since) = (std::process::id(), self.vfs.now().get());
+        let note = match self.stuck.load(SeqCst) {
+            false => format!("process {pid} ({program}), since {since} us after 1970"),
+            // First what matters: there is room for 112 bytes.
+            true => {
+                format!("process {pid}, which cannot write its pages: close it if that lasts ({program})")
+            }
+        };
+        store_note(&*self.area, self.process, &note);
     }
 }
 

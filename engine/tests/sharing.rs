@@ -374,3 +374,44 @@ fn a_process_that_cannot_write_any_more_lets_the_others_go_on() {
         assert_sound(&again);
     }
 }
+
+/// One that cannot write its pages for a hand-over gives the turn up all the same: in company it has none that others need.
+#[test]
+fn a_process_that_cannot_write_its_pages_lets_the_others_go_on() {
+    for more in [None, Some(OpKind::Completion), Some(OpKind::Sync)] {
+        let disk = CrashVfs::new(8);
+        let mut options = shared();
+        options.background = Background::Manual;
+        let open = |disk: CrashVfs| Engine::open_on(Arc::new(disk), "store", options.clone()).unwrap();
+        let (failing, other) = (open(disk.clone()), open(disk.process()));
+        put(&other, 1, "before");
+        put(&failing, 2, "by the one that will fail");
+        let kept = failing.snapshot_latest().unwrap();
+        for kind in [Some(OpKind::Write), more].into_iter().flatten() {
+            disk.plan(Fault { kind, after_count: 0, fail_count: u64::MAX, failure: Failure::Io });
+        }
+        let mut txn = failing.begin_write().unwrap();
+        txn.put(3_u64.to_be_bytes(), vec![3; 9_000]).unwrap();
+        assert!(txn.commit().is_err(), "{more:?}");
+        // The disk of the other one is well.
+        disk.clear_faults();
+        put(&other, 4, "by the other");
+        assert_eq!(get(&failing, 4).as_deref(), Some(&b"by the other"[..]), "{more:?}");
+        assert_eq!(kept.get(2_u64.to_be_bytes()).unwrap(), Some(&b"by the one that will fail"[..]));
+        assert_eq!(kept.get(4_u64.to_be_bytes()).unwrap(), None);
+        match failing.begin_write() {
+            Ok(mut txn) => {
+                txn.put(5_u64.to_be_bytes(), "again").unwrap();
+                txn.commit().unwrap();
+                assert_eq!(get(&other, 5).as_deref(), Some(&b"again"[..]));
+            }
+            Err(error) => assert!(matches!(error, Error::Poisoned(_)), "{more:?}: {error}"),
+        }
+        drop((kept, failing));
+        assert_sound(&other);
+        other.close().unwrap();
+        let again = Engine::open_on(Arc::new(disk.clone()), "store", Options::default()).unwrap();
+        assert_eq!(get(&again, 4).as_deref(), Some(&b"by the other"[..]));
+        assert_sound(&again);
+    }
+}

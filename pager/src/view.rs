@@ -9,7 +9,8 @@
 //!    it allocated or what its root names.
 //! 3. Once its transaction has ended, or has set a savepoint, a page is not stored to until it was free again.
 //! 4. Private copies are discarded only for pages whose bytes the file holds already, all but the checksum, which
-//!    nobody reads in a page that counts as verified; or for pages that are free.
+//!    nobody reads in a page that counts as verified; or for pages that are free, or belong to the allocation map,
+//!    of which no reference is given.
 //! 5. Every range asked for lies below `Space::file_pages`, and no longer range than a page crosses a region. The
 //!    file is never cut while a reader may name a page behind its new end.
 //!

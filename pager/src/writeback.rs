@@ -118,8 +118,11 @@ impl Pager {
         self.forget_private()
     }
 
-    /// Gives all private memory back. What is not in the file is gone.
-    pub(crate) fn forget_private(&self) -> PageResult<()> {
+    /// Gives all private memory back. What is not in the file is gone: nobody may read it.
+    ///
+    /// # Errors
+    /// An I/O error of the map.
+    pub fn forget_private(&self) -> PageResult<()> {
         for range in self.space.all_private() {
             let discarded = self.store.view.discard(range);
             discarded.map_err(|source| PageError::io("discard private pages", source))?;

@@ -13,9 +13,7 @@ use llmdb_pager::{Access, Commons, Pager, share::layout};
 use llmdb_vfs::{AREA_WORDS, LockKind, ShareError, SharedArea, Vfs};
 use llmdb_wal::Log;
 
-use super::{
-    COUNT_MAX, Company, MAGIC, PROCESS, SLICE_US, VERSION, door::Door, header_checksum, note_of, store_note,
-};
+use super::{COUNT_MAX, Company, MAGIC, PROCESS, SLICE_US, VERSION, door::Door, header_checksum, note_of};
 use crate::{
     Background, Error, Options, RecoveryReport, Result,
     engine::Shared,
@@ -121,6 +119,7 @@ impl Entrance<'_> {
             began_us: AtomicU64::new(0),
             busy_us: AtomicU64::new(0),
             freed_us: AtomicU64::new(0),
+            stuck: AtomicBool::new(false),
             stopping: Arc::default(),
             thread: Mutex::new(None),
         };
@@ -266,15 +265,7 @@ impl Company {
             ));
         }
         self.session = session;
-        let program = std::env::args_os().next().unwrap_or_default();
-        let program =
-            std::path::Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let (pid, since) = (std::process::id(), self.vfs.now().get());
-        store_note(
-            &*self.area,
-            self.process,
-            &format!("process {pid} ({program}), since {since} us after 1970"),
-        );
+        self.introduce();
         let slot = layout::process(self.process);
         self.store(slot + layout::TICKET, 0);
         self.store(slot + layout::SESSION, session);

@@ -92,13 +92,9 @@ impl Shared {
 
     /// Does what the others wait for. How long to wait for the next ring.
     fn serve(&self) -> u64 {
-        match self.try_serve() {
-            Ok(pause_us) => pause_us,
-            Err(error) => {
-                log::warn!("{}: others have to wait: {error}", self.path.display());
-                RETRY_US
-            }
-        }
+        let served = self.try_serve();
+        self.tell_if_stuck(served.as_ref().err());
+        served.unwrap_or(RETRY_US)
     }
 
     fn try_serve(&self) -> Result<u64> {

@@ -10,7 +10,7 @@ use llmdb_base::{
 use llmdb_pager::{Commons, OpenError, RootState, share::layout};
 
 use super::{COUNT_MAX, Company, SLICE_US, TURN, record::Record};
-use crate::{Background, Error, Result, engine::Shared, open::Places, recovery};
+use crate::{Background, Error, ErrorKind, Result, engine::Shared, open::Places, recovery};
 
 /// After so many slices in which nobody had the turn and it was nobody's before us who lives, we take it.
 const PATIENCE: u32 = 5;
@@ -280,7 +280,8 @@ impl Shared {
     /// Leaves the turn to others, if it is ours. Waits for a checkpoint under way and for the open write transaction.
     ///
     /// # Errors
-    /// Those of forcing the log and of writing pages; the turn is ours still then.
+    /// Those of forcing the log and of writing pages. The turn is ours still then if the others could not read what is
+    /// published; otherwise it was abandoned.
     pub(crate) fn hand_over(&self) -> Result<()> {
         let _one = lock(&self.checkpointing);
         let _permit = self.gate.enter();
@@ -298,7 +299,13 @@ impl Shared {
         log.sync_to(log.appended())?;
         self.publish_ready();
         let log_bytes = self.log_bytes_since_checkpoint();
-        let pages = self.pager.hand_over()?;
+        let pages = match self.pager.hand_over().map_err(Error::from) {
+            Err(failed @ Error::Io { .. }) if !company.is_private() => {
+                self.abandon_turn(company, commons)?;
+                return Err(failed);
+            }
+            pages => pages?,
+        };
         company.show_pages();
         let record = Record { log_bytes, log: log.hand_over()?, pages };
         company.leave_turn(commons, &record.encode())?;
@@ -313,8 +320,8 @@ impl Shared {
     /// no checkpoint is under way.
     ///
     /// # Errors
-    /// Those of writing pages that are in memory of this process only: the others could not read what is published, so
-    /// that the turn is kept.
+    /// Those of writing pages that are in memory of this process only, because it was alone: the others could not read
+    /// what is published, so that the turn is kept until the process is closed.
     fn abandon_turn(&self, company: &Company, commons: &Commons) -> Result<()> {
         if let Some(log) = self.log.as_ref().filter(|log| log.poisoned().is_none()) {
             // Only the data file failed: what was committed is safe in the log.
@@ -322,8 +329,14 @@ impl Shared {
         }
         self.publish_ready();
         self.forget_unpublished();
-        // Private pages would also hide what others write in their place.
-        self.pager.write_out()?;
+        if let Err(error) = self.pager.write_out() {
+            if company.is_private() {
+                return Err(error.into());
+            }
+            // In company the pages of trees are written before a root becomes the tip: what is left are pages of the
+            // allocation map, which nobody reads. They would hide what others write in their place.
+            self.pager.forget_private()?;
+        }
         company.show_pages();
         company.store(layout::TURN_HOLDER, 0);
         commons.set_holds_turn(false);
@@ -350,8 +363,23 @@ impl Shared {
     /// What a store without threads does behind each transaction: nobody else could give the turn away later.
     pub(crate) fn hand_over_by_hand(&self) {
         let manual = self.options.background == Background::Manual && self.company.is_some();
-        if manual && let Err(error) = self.give_way() {
-            log::warn!("the turn to write {} is kept: {error}", self.path.display());
+        if manual {
+            let given = self.give_way();
+            self.tell_if_stuck(given.as_ref().err());
         }
+    }
+
+    /// Tells the others, by the note of this process, whether it keeps what they wait for since it cannot write.
+    pub(super) fn tell_if_stuck(&self, failed: Option<&Error>) {
+        let Some((company, commons)) = self.company() else { return };
+        let keeps = commons.holds_turn();
+        if let Some(error) = failed {
+            let what = if keeps { "is kept" } else { "was given up without a record" };
+            log::warn!("the turn to write {} {what}: {error}", self.path.display());
+        }
+        let is_stuck = failed.is_some_and(|error| {
+            matches!(error.kind(), ErrorKind::Io | ErrorKind::NoSpace | ErrorKind::Poisoned)
+        });
+        company.tell_stuck(is_stuck && keeps);
     }
 }
