@@ -78,6 +78,12 @@ impl History {
         assert_eq!(trees, *self.newest());
     }
 
+    /// The newest commit was refused, and nothing was changed.
+    pub fn retract(&mut self) {
+        self.commits.pop().expect("never empty");
+        assert!(!self.commits.is_empty(), "the empty store was no commit");
+    }
+
     /// Everything up to `txid` was acknowledged.
     pub fn acknowledge(&mut self, txid: u64) {
         self.acknowledged.fetch_max(txid, Ordering::AcqRel);
