@@ -31,20 +31,18 @@ use std::{
     time::Duration,
 };
 
+use crate::Db;
 pub use llmdb_catalog::{
     Binding, Bound, Catalog, Chunk, Cursor, DEPTH_MAX, DOCUMENT_LEN_MAX, Definition, Document, Documents,
     Error, Failure, Fields, Form, Keep, META, MetaPath, Migration, Move, NAME_LEN_MAX, Plan, Policy,
     Predicate, Progress, Reader, Result, Rewrite, Rewriting, SCHEMA_LEN_MAX, Sample, Schema, SchemaInfo,
     State, Stored, Unfit, Violation,
 };
-use llmdb_temporal::Store;
-
-use crate::Db;
 
 impl Db {
     /// The catalog of the database: schemas, migrations, policies.
     pub fn catalog(&self) -> Catalog<'_> {
-        Catalog::new(Store::new(&self.0), &self.1)
+        Catalog::new(self.facts(), &self.1)
     }
 
     /// Begins a migration, or lets one go on that stopped, and makes its steps in a thread of its own, `llmdb-migrate`, while
@@ -89,6 +87,14 @@ impl Db {
 }
 
 impl Db {
+    /// One round of it.
+    fn apply_retention(&self, go_on: impl Fn() -> bool) -> crate::Result<()> {
+        self.catalog().apply_retention(&mut |_, _| go_on())?;
+        #[cfg(feature = "memory")]
+        self.memory().facts().follow_purges(&mut |_| go_on())?;
+        Ok(())
+    }
+
     /// Applies the policies of retention now, and then each time when `every` has passed, in a thread of its own,
     /// `llmdb-retention`, until what is returned is dropped. Several processes may do so: each goes on where another left off.
     ///
@@ -109,9 +115,9 @@ impl Db {
         let (db, told) = (Arc::clone(self), Arc::clone(&shared));
         let rounds = move || {
             while !told.is_stopped() {
-                let applied = db.catalog().apply_retention(&mut |_, _| !told.is_stopped());
+                let failure = db.apply_retention(|| !told.is_stopped()).err();
                 *told.error.lock().unwrap_or_else(PoisonError::into_inner) =
-                    applied.err().map(|error| error.to_string());
+                    failure.map(|error| error.to_string());
                 told.wait(every);
             }
         };

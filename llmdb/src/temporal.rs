@@ -40,6 +40,8 @@ impl Db {
         let store = Store::new(&self.0);
         #[cfg(feature = "catalog")]
         let store = store.guarded(&self.1);
+        #[cfg(feature = "memory")]
+        let store = store.followed(Some(&llmdb_memory::facts::FactsFollower));
         store
     }
 }

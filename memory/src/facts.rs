@@ -10,6 +10,7 @@ mod diff;
 mod document;
 mod erase;
 mod find;
+mod follow;
 mod forget;
 mod history;
 mod journal;
@@ -29,6 +30,7 @@ pub use diff::{DiffQuery, Difference, DifferenceKind, Differences};
 pub use document::Document;
 pub use erase::ErasedFact;
 pub use find::What;
+pub use follow::{FactsFollower, Followed};
 pub use forget::{Forget, Forgotten, ForgottenFact};
 pub use history::{FactHistory, HistoryQuery};
 pub use journal::{By, Noted};
@@ -59,7 +61,8 @@ pub struct Facts<'e> {
 
 impl<'e> Facts<'e> {
     pub(crate) const fn new(store: Store<'e>) -> Self {
-        Self { store }
+        // What is written here tells the index and the tags by itself, at once for many facts.
+        Self { store: store.followed(None) }
     }
 
     /// The present, by the clock of the store.

@@ -1,6 +1,7 @@
 //! Trees that others keep beside a collection, with its rows in their keys: an erasure takes the row from them, too.
 
 use llmdb_base::{
+    TxnId,
     key::Key,
     plant::{Bug, planted},
 };
@@ -14,6 +15,7 @@ use crate::{
 type Entry<'t> = llmdb_engine::Result<(&'t [u8], &'t [u8])>;
 
 const BESIDE: u8 = b'b';
+const LEFT: u8 = b'l';
 /// Stands behind a word, which has no such byte.
 const WORD_END: u8 = 0;
 
@@ -106,6 +108,30 @@ impl WriteTxn<'_> {
         Ok(())
     }
 
+    /// The last step of a purge that removed something of a collection with trees beside it, which they have not followed:
+    /// they may tell of rows what no version says any more. `None` if they have.
+    ///
+    /// # Errors
+    /// As [`WriteTxn::keep_beside`].
+    pub fn left_beside(&mut self, collection: &str) -> Result<Option<TxnId>> {
+        let id = self.info_of(collection)?.id;
+        let meta = self.txn.tree(META)?;
+        let damaged = || catalog::damaged("what a purge left in trees beside a collection".into());
+        let stored =
+            meta.get(left_key(id))?.map(|bytes| bytes.try_into().map_err(|_| damaged())).transpose()?;
+        Ok(stored.map(|raw| TxnId::new(u64::from_le_bytes(raw))))
+    }
+
+    /// Says that every tree beside a collection has followed its purges.
+    ///
+    /// # Errors
+    /// As [`WriteTxn::keep_beside`].
+    pub fn followed_beside(&mut self, collection: &str) -> Result<()> {
+        let id = self.info_of(collection)?.id;
+        self.txn.tree(META)?.delete(left_key(id))?;
+        Ok(())
+    }
+
     fn info_of(&mut self, collection: &str) -> Result<Info> {
         let meta = self.txn.tree(META)?;
         let info = meta.get(catalog::collection_key(collection))?;
@@ -115,6 +141,20 @@ impl WriteTxn<'_> {
 
 fn key(id: u32, tree: &str) -> Vec<u8> {
     [&[BESIDE][..], &id.to_be_bytes(), tree.as_bytes()].concat()
+}
+
+fn left_key(id: u32) -> Vec<u8> {
+    [&[LEFT][..], &id.to_be_bytes()].concat()
+}
+
+/// Notes that `txn` purged a collection, if there are trees beside it.
+pub(crate) fn note_purge(txn: &mut llmdb_engine::WriteTxn<'_>, id: u32) -> Result<()> {
+    let txid = txn.txid().get().to_le_bytes();
+    let mut meta = txn.tree(META)?;
+    if !trees(meta.range(key(id, "")..)?, id)?.is_empty() {
+        meta.put(left_key(id), txid)?;
+    }
+    Ok(())
 }
 
 /// Removes a row from the trees beside a collection. Returns trees and keys.

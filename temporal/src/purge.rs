@@ -24,7 +24,7 @@ use self::{
     step::Step,
 };
 use crate::{
-    BEGINNING, Collection, Result, Retention, Store, View,
+    BEGINNING, Collection, Result, Retention, Store, View, beside,
     catalog::{self, META},
     epochs,
     retention::{Kept, row_kept_key},
@@ -110,10 +110,14 @@ impl Store<'_> {
         let Some(mut job) = job else {
             return Ok(Purged { is_done: true, kept_since: facts.kept_since(), ..Purged::default() });
         };
+        let removed_before = job.progress.removed;
         let mut step = Step { txn: &mut txn, facts: &facts, kept: facts.kept, closed_before: 0 };
         step.take(&mut job)?;
         let (kept, closed_before) = (step.kept, step.closed_before);
         job.progress.steps += 1;
+        if job.progress.removed > removed_before {
+            beside::note_purge(&mut txn, id)?;
+        }
         settle(&mut txn, &facts, kept, closed_before)?;
         let mut meta = txn.tree(META)?;
         match job.phase {

@@ -3,19 +3,20 @@
 use llmdb_base::TxnId;
 use llmdb_engine::Engine;
 
-use crate::{Guard, Result, Undone, View, WriteTxn, undo};
+use crate::{Follower, Guard, Result, Undone, View, WriteTxn, undo};
 
 /// Collections of facts in an engine, beside whatever trees it has.
 #[derive(Clone, Copy, Debug)]
 pub struct Store<'e> {
     pub(crate) engine: &'e Engine,
     guard: Option<&'e dyn Guard>,
+    follower: Option<&'e dyn Follower>,
 }
 
 impl<'e> Store<'e> {
     /// The facts of `engine`. Nothing is read or written.
     pub const fn new(engine: &'e Engine) -> Self {
-        Self { engine, guard: None }
+        Self { engine, guard: None, follower: None }
     }
 
     /// The same facts, where `guard` looks at what is written to guarded collections.
@@ -23,12 +24,17 @@ impl<'e> Store<'e> {
         Self { guard: Some(guard), ..self }
     }
 
+    /// The same facts, where `follower` is told what is put; `None` for whoever tells it by itself.
+    pub const fn followed(self, follower: Option<&'e dyn Follower>) -> Self {
+        Self { follower, ..self }
+    }
+
     /// Begins the one write transaction, waiting for others to end. Its moment of system time is fixed now.
     ///
     /// # Errors
     /// [`crate::Error::Engine`].
     pub fn begin_write(&self) -> Result<WriteTxn<'e>> {
-        Ok(WriteTxn::begin(self.engine.begin_write()?, self.guard))
+        Ok(WriteTxn::begin(self.engine.begin_write()?, self.guard, self.follower))
     }
 
     /// The newest durable state, and the present.

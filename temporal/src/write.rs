@@ -6,7 +6,7 @@ use llmdb_base::{Timestamp, TxnId};
 use llmdb_engine::{Commit, Durability, KEY_LEN_MAX as TREE_KEY_LEN_MAX};
 
 use crate::{
-    Error, Guard, History, Period, Result,
+    Error, Follower, Guard, History, Period, Result,
     catalog::{self, Info, META},
     epochs,
 };
@@ -42,6 +42,7 @@ pub struct WriteTxn<'e> {
     pub(crate) txn: llmdb_engine::WriteTxn<'e>,
     pub(crate) timestamp: Timestamp,
     guard: Option<&'e dyn Guard>,
+    follower: Option<&'e dyn Follower>,
     touched: Vec<Touched>,
 }
 
@@ -54,9 +55,13 @@ struct Touched {
 }
 
 impl<'e> WriteTxn<'e> {
-    pub(crate) fn begin(mut txn: llmdb_engine::WriteTxn<'e>, guard: Option<&'e dyn Guard>) -> Self {
+    pub(crate) fn begin(
+        mut txn: llmdb_engine::WriteTxn<'e>,
+        guard: Option<&'e dyn Guard>,
+        follower: Option<&'e dyn Follower>,
+    ) -> Self {
         let timestamp = txn.timestamp();
-        Self { txn, timestamp, guard, touched: Vec::new() }
+        Self { txn, timestamp, guard, follower, touched: Vec::new() }
     }
 
     /// Id that the transaction will have.

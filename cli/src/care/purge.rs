@@ -1,7 +1,7 @@
 //! `llmdb purge`: history of facts that need not be kept goes.
 
 use clap::Args;
-use llmdb::temporal::Retention;
+use llmdb::{Db, memory::facts::Followed, temporal::Retention};
 use serde_json::json;
 
 use crate::{
@@ -22,6 +22,8 @@ refused from then on (exit code 9), and say from when on the collection is kept;
 
 With --keep, what was so and what was believed at the moments of the last so much time stays: 90d, 12h, 30m, 45s.
 With --versions, of each row the newest so many states, what is believed now being one.
+
+Of facts of agents (`llmdb purge facts`), the words and tags that no version has any more go from the search, too.
 
 The work is done in small transactions, while others read and write. After Ctrl-C, or a crash, the next purge goes on where
 this one ended. Purged bytes are in free pages and in the log until their space is used again; `llmdb erase` is for what
@@ -67,27 +69,45 @@ pub fn run(args: &PurgeArgs, output: &mut Output) -> Result<Exit, Failure> {
     let stop = Interrupt::listen()?;
     let purged =
         db.facts().purge(&args.collection, keep, &mut |_| !stop.is_asked()).map_err(llmdb::Error::from)?;
+    let followed = follow(&db, &stop)?;
+    let is_done = purged.is_done && followed.is_done;
     let (done, since) = (purged.progress, purged.kept_since.map(llmdb::Timestamp::get));
     let result = json!({
-        "done": purged.is_done,
+        "done": is_done,
         "kept_since_us": since,
         "removed": done.removed,
         "rows": done.rows,
         "epochs": done.epochs,
         "steps": done.steps,
+        "words": followed.words,
+        "tags": followed.tags,
     });
     output.result(&result, || {
         let since = since.map(|us| format!("; kept since {}", moment::show(us))).unwrap_or_default();
-        let state = if purged.is_done { "" } else { "; interrupted, the next purge goes on" };
+        let state = if is_done { "" } else { "; interrupted, the next purge goes on" };
         format!(
-            "{}: {} records removed, {} rows looked at, {} epochs dropped{since}{state}",
+            "{}: {} records removed, {} rows looked at, {} epochs dropped{}{since}{state}",
             args.collection,
             Count(done.removed),
             Count(done.rows),
-            Count(done.epochs)
+            Count(done.epochs),
+            say(&followed),
         )
     })?;
-    Ok(if purged.is_done { Exit::Done } else { Exit::Interrupted })
+    Ok(if is_done { Exit::Done } else { Exit::Interrupted })
+}
+
+/// Lets the words and tags of the facts of agents follow whatever was purged of them, by this call or an earlier one.
+pub fn follow(db: &Db, stop: &Interrupt) -> Result<Followed, Failure> {
+    Ok(db.memory().facts().follow_purges(&mut |_| !stop.is_asked())?)
+}
+
+/// What that did, behind what else is said; nothing if there was nothing to do.
+pub fn say(followed: &Followed) -> String {
+    match followed.words + followed.tags {
+        0 => String::new(),
+        _ => format!(", {} words and {} tags forgotten", Count(followed.words), Count(followed.tags)),
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::{
     args::DbArg,
+    care::purge,
     failure::{Exit, Failure},
     interrupt::Interrupt,
     moment,
@@ -125,8 +126,9 @@ fn apply(db: &DbArg, output: &mut Output) -> Result<Exit, Failure> {
     let db = store::for_writing(&db.db, false, output)?;
     let stop = Interrupt::listen()?;
     let applied = db.catalog().apply_retention(&mut |_, _| !stop.is_asked()).map_err(llmdb::Error::from)?;
+    let followed = purge::follow(&db, &stop)?;
     db.close()?;
-    let is_done = applied.iter().all(|(_, purged)| purged.is_done);
+    let is_done = followed.is_done && applied.iter().all(|(_, purged)| purged.is_done);
     let all: Vec<_> = applied
         .iter()
         .map(|(collection, purged)| {

@@ -212,3 +212,28 @@ fn a_fact_is_erased_by_its_key() {
     let check = desk.run(&["check", "--erased", "ada/secret", "--collection", "facts"]);
     assert_eq!(check.exit, 0, "{} {}", check.text(), check.stderr);
 }
+
+#[test]
+fn a_migration_of_facts_is_found_by_its_words_and_a_purge_forgets_them() {
+    let desk = story();
+    let learned = desk.json(&["remember", "bob/city", "Rome", "--tag", "home"]);
+    let then = format!("tx{}", learned["learned"]["txid"]);
+    desk.write(
+        "longer.json",
+        r#"{"collection":"facts","up":{"set":{"fields":{"text":"doc.text ~ ' in Europe'","tags":"['continent']"}}}}"#,
+    );
+    desk.ok(&["migrate", "apply", "longer.json"]);
+    assert_eq!(
+        texts(&desk.json(&["recall", "--text", "europe"]), "facts"),
+        ["Paris in Europe", "Rome in Europe"]
+    );
+    assert_eq!(texts(&desk.json(&["recall", "--tag", "continent"]), "facts").len(), 2);
+    let before = ["recall", "--text", "rome", "--as-of-known", &then];
+    assert_eq!(texts(&desk.json(&before), "facts"), ["Rome"]);
+    let purged = desk.json(&["purge", "facts", "--versions", "1"]);
+    assert_eq!(purged["done"], true);
+    assert!(purged["words"].as_u64() > Some(0) && purged["tags"].as_u64() == Some(2), "{purged}");
+    assert_eq!(texts(&desk.json(&["recall", "--text", "rome"]), "facts"), ["Rome in Europe"]);
+    assert_eq!(desk.run(&["recall", "--text", "london"]).exit, 1);
+    assert_eq!(desk.run(&["recall", "--tag", "home"]).exit, 1);
+}

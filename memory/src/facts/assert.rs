@@ -71,7 +71,7 @@ impl<'w, 'e> Writer<'w, 'e> {
 }
 
 /// The row that says that the fact `key` once had `tag`.
-fn tag_row(tag: &str, key: &FactKey) -> RowKey {
+pub(super) fn tag_row(tag: &str, key: &FactKey) -> RowKey {
     let elements = [tag, key.subject(), key.name()];
     RowKey::new(0, Key::of(elements.map(Element::from)))
 }

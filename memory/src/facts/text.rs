@@ -78,7 +78,7 @@ pub(super) fn ensure(store: Store<'_>) -> Result<()> {
 }
 
 /// What a row is found by.
-fn words_of<'v>(row: &RowKey, value: &Value<'v>) -> Option<Cow<'v, str>> {
+pub(super) fn words_of<'v>(row: &RowKey, value: &Value<'v>) -> Option<Cow<'v, str>> {
     let document = Document::decode(value, row).ok()?;
     Some(Cow::Owned(words(&FactKey::of_row(row).ok()?, &document)))
 }

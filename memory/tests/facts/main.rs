@@ -19,7 +19,7 @@ use llmdb_temporal::{Store, Timestamp};
 use llmdb_vfs::MemoryVfs;
 
 /// A memory in memory.
-pub(crate) struct Desk(Engine);
+pub(crate) struct Desk(pub(crate) Engine);
 
 impl Desk {
     pub(crate) fn new() -> Self {

@@ -1,7 +1,9 @@
 //! Facts by their words, at points of both times, in pages, with other conditions.
 
-use llmdb_memory::facts::{By, Document, Forget, NewFact, Point, Recall, What, limits};
-use llmdb_temporal::{AsOf, History, Valid, Value};
+use llmdb_memory::facts::{
+    By, Document, FactsFollower, Followed, Forget, NewFact, Point, Recall, What, limits,
+};
+use llmdb_temporal::{AsOf, History, Retention, Valid, Value};
 use serde_json::json;
 
 use crate::{Desk, date, key, printed, tagged};
@@ -124,4 +126,60 @@ fn facts_without_an_index_get_one_when_they_are_asked() {
     assert_eq!(found(&desk, "347"), ["s/n347"]);
     desk.remember("s/more", "London 1000", "", "");
     assert_eq!(found(&desk, "1000"), ["s/more"]);
+}
+
+/// What a program puts, a migration, an import: not this room.
+fn put_by_others(desk: &Desk, key_text: &str, document: &Document) {
+    let store = desk.store().followed(Some(&FactsFollower));
+    let mut txn = store.begin_write().unwrap();
+    let json = serde_json::to_string(document).unwrap();
+    txn.collection("facts").unwrap().put(key(key_text).row(), Valid::Now, Value::json(&json)).unwrap();
+    txn.commit().unwrap();
+}
+
+#[test]
+fn what_others_put_is_found_by_words_and_tags() {
+    let desk = Desk::new();
+    let then = desk.remember("ada/city", "London", "", "");
+    let document = Document { tags: vec!["home".into()], ..Document::new("She moved to Zürich") };
+    put_by_others(&desk, "ada/city", &document);
+    put_by_others(&desk, "bob/city", &Document { text: "He moved to Zürich, too".into(), ..document });
+    assert_eq!(found(&desk, "moving zurich"), ["ada/city", "bob/city"]);
+    let tagged = Recall { tags: vec!["home".into()], ..Recall::default() };
+    assert_eq!(keys(&desk, &tagged), ["ada/city", "bob/city"]);
+    let before = Recall { point: Point { valid: None, known: AsOf::Time(then) }, ..Recall::text("london") };
+    assert_eq!((keys(&desk, &before).len(), found(&desk, "london").len()), (1, 0));
+}
+
+#[test]
+fn what_was_purged_is_in_no_word_and_no_tag() {
+    let desk = Desk::with_files();
+    for version in ["wordone", "wordtwo", "wordthree"] {
+        let facts: Vec<_> = (0..600)
+            .map(|number| {
+                tagged(&format!("s/n{number}"), &format!("{version} {number}"), &[&format!("tag{version}")])
+            })
+            .collect();
+        desk.facts().remember(&facts).unwrap();
+    }
+    assert!(desk.facts().follow_purges(&mut |_| true).unwrap().is_done, "nothing was purged");
+    desk.store().purge("facts", Retention::Versions(2), &mut |_| true).unwrap();
+    // Until they follow, they propose facts for nothing.
+    assert_eq!((found(&desk, "wordone").len(), found(&desk, "wordthree").len()), (0, 50));
+    let stopped = desk.facts().follow_purges(&mut |_| false).unwrap();
+    assert!(!stopped.is_done);
+    let followed = desk.facts().follow_purges(&mut |_| true).unwrap();
+    assert!(followed.is_done && stopped.tags + followed.tags == 600, "{stopped:?} {followed:?}");
+    assert_eq!(stopped.words + followed.words, 1_200, "a word of the text and one of the tag");
+    assert!(
+        desk.facts().follow_purges(&mut |_| true).unwrap()
+            == Followed { is_done: true, ..Followed::default() }
+    );
+    assert_eq!((found(&desk, "wordone").len(), found(&desk, "wordthree").len()), (0, 50));
+    let tag = |tag: &str| Recall { tags: vec![tag.into()], ..Recall::default() };
+    assert_eq!((keys(&desk, &tag("tagwordone")).len(), keys(&desk, &tag("tagwordthree")).len()), (0, 50));
+    assert!(desk.0.scrub(&mut |_, _| true).unwrap().is_complete());
+    let needles = ["wordone", "wordtwo"].map(|word| word.as_bytes().to_vec());
+    let traces = desk.0.find_traces(&needles, &mut |_, _| true).unwrap().found;
+    assert!(!traces.is_empty() && traces.iter().all(|trace| trace.needle == 1), "{traces:?}");
 }

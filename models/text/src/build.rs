@@ -50,7 +50,8 @@ impl TextIndex {
                 done = index.info.built;
                 continue;
             }
-            let view = store.view()?;
+            // Newer than what is durable, perhaps: what a purge removed is in no case read again.
+            let view = store.view_before(&txn)?;
             let (step, next) = read(&view, collection, &behind, &text)?;
             rows += step.len() as u64;
             index.tell(&mut txn, step)?;

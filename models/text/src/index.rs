@@ -96,7 +96,7 @@ impl TextIndex {
                 ..stored::sample_key(id, llmdb_temporal::FOREVER),
         )?;
         let info = Info { id, rules: Rules::of(Language::None), built: None };
-        for tree in [info.words_tree(), info.rows_tree()] {
+        for tree in [info.words_tree(), info.rows_tree(), info.sweep_tree()] {
             txn.engine().drop_tree(&tree)?;
             txn.forget_beside(collection, &tree)?;
         }

@@ -43,6 +43,7 @@ mod query;
 mod search;
 mod statistics;
 mod stored;
+mod sweep;
 mod words;
 
 pub use error::{Error, Result};
@@ -51,4 +52,5 @@ pub use language::Language;
 pub use query::{QUERY_LEN_MAX, QUERY_TERMS_MAX, Query};
 pub use search::{Hit, LIMIT_MAX, Mark, Search, Texts};
 pub use statistics::Statistics;
+pub use sweep::Swept;
 pub use words::WORD_LEN_MAX;

@@ -42,6 +42,10 @@ impl Info {
         format!("{META}/{}/rows", self.id)
     }
 
+    pub(crate) fn sweep_tree(&self) -> String {
+        format!("{META}/{}/sweep", self.id)
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = self.id.to_le_bytes().to_vec();
         bytes.extend([RULES, self.rules.language().number(), u8::from(self.built.is_none())]);

@@ -34,8 +34,19 @@ impl CollectionMut<'_, '_> {
     /// a `valid` that is not [`Valid::Now`]: nothing was written. [`Error::Engine`], [`Error::Corruption`]: abort.
     pub fn put(&mut self, row: impl Into<RowKey>, valid: impl Into<Valid>, value: Value<'_>) -> Result<()> {
         value.check()?;
-        let row = encode_row(&row.into())?;
-        self.assert(&row, valid.into(), Some(&value.encode()))
+        let key = row.into();
+        self.assert(&encode_row(&key)?, valid.into(), Some(&value.encode()))?;
+        self.tell(&key, &value)
+    }
+
+    /// Tells the follower of the collection, if it has one.
+    fn tell(&mut self, row: &RowKey, value: &Value<'_>) -> Result<()> {
+        let name = &self.touched().info.name;
+        let Some(follower) = self.write.follower.filter(|follower| follower.follows(name)) else {
+            return Ok(());
+        };
+        let name = name.clone();
+        follower.put(self.write, &name, row, value)
     }
 
     /// Asserts that there is no such row for the time that `valid` says.

@@ -6,3 +6,4 @@ mod building;
 mod crash;
 mod model;
 mod naive;
+mod sweeping;
