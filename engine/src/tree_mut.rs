@@ -11,7 +11,7 @@ use llmdb_btree::{KEY_LEN_MAX, NewValue};
 use crate::{
     Cursor, Error, Range, Result, WriteTxn,
     record::Op,
-    tree_ref::{borrow_bounds, cursor_over, prefix_end, range_over, row},
+    tree_ref::{borrow_bounds, cursor_over, prefix_end, range_over},
 };
 
 /// Bytes moved at a time when a value is streamed in.
@@ -199,15 +199,6 @@ impl<'t, 'db> TreeMut<'t, 'db> {
     /// As [`TreeMut::range`].
     pub fn iter(&self) -> Result<Range<'_, impl llmdb_base::ReadPages>> {
         self.range::<&[u8]>(..)
-    }
-
-    /// The first row whose key is `key` or greater, with the changes of this transaction.
-    ///
-    /// # Errors
-    /// As [`TreeMut::get`].
-    pub fn first_from(&self, key: impl AsRef<[u8]>) -> Result<Option<(&[u8], &[u8])>> {
-        let (pages, tree) = self.txn.view(self.index);
-        row(pages, tree.id, tree.first_from(pages, key.as_ref())?)
     }
 
     /// A cursor, not yet at any row, that sees the changes of this transaction.

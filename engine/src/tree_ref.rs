@@ -287,7 +287,7 @@ pub(crate) fn bytes<'s, P: ReadPages>(pages: &'s P, tree: TreeId, value: &Value<
     }
 }
 
-pub(crate) fn row<'s, P: ReadPages>(
+fn row<'s, P: ReadPages>(
     pages: &'s P,
     tree: TreeId,
     entry: Option<(&'s [u8], Value<'s>)>,
