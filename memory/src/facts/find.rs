@@ -78,23 +78,51 @@ impl What {
         }
     }
 
-    /// The rows from the first that is meant on, or behind `after`, below the elements `lead`. They go on behind the
+    /// Elements of a key that is behind every key that is meant, and before the next; `None` if there is none. Where the range has no
+    /// end, a scan looks through what other subjects have closed.
+    fn end(&self) -> Option<Vec<String>> {
+        let behind = |subject: &str| vec![format!("{subject}\0")];
+        match self {
+            Self::All | Self::Keys(_) => None,
+            Self::Subject(subject) => Some(behind(subject)),
+            Self::Prefix(prefix) => match prefix.split_once('/') {
+                Some((subject, name)) => Some(match successor(name) {
+                    Some(end) => vec![subject.to_owned(), end],
+                    None => behind(subject),
+                }),
+                None => successor(prefix).map(|end| vec![end]),
+            },
+        }
+    }
+
+    /// The rows from the first that is meant on, or behind `after`, below the elements `lead`. They may go on behind the
     /// last that is meant.
     pub(super) fn rows(&self, lead: &[&str], after: Option<&FactKey>) -> Rows {
         let row = |elements: Vec<&str>| {
             RowKey::new(0, Key::of(lead.iter().copied().chain(elements).map(Element::from)))
         };
-        match after {
-            Some(key) => {
-                let row = row(vec![key.subject(), key.name()]);
-                Rows::between((Bound::Excluded(&row), Bound::Unbounded))
-            }
-            None => {
-                let row = row(self.first());
-                Rows::between((Bound::Included(&row), Bound::Unbounded))
-            }
+        let first = row(match after {
+            Some(key) => vec![key.subject(), key.name()],
+            None => self.first(),
+        });
+        let first = if after.is_some() { Bound::Excluded(&first) } else { Bound::Included(&first) };
+        let end = self.end().map(|end| row(end.iter().map(String::as_str).collect()));
+        Rows::between((first, end.as_ref().map_or(Bound::Unbounded, Bound::Excluded)))
+    }
+}
+
+/// The first text behind all that begin with `prefix`; `None` if there is none.
+fn successor(prefix: &str) -> Option<String> {
+    let mut letters: Vec<char> = prefix.chars().collect();
+    while let Some(last) = letters.pop() {
+        // The numbers of surrogates are no letters.
+        let next = if last == '\u{d7ff}' { Some('\u{e000}') } else { char::from_u32(u32::from(last) + 1) };
+        if let Some(next) = next {
+            letters.push(next);
+            return Some(letters.into_iter().collect());
         }
     }
+    None
 }
 
 /// The facts that `what` means and that ever had all of `tags`, at a point in both times, behind `after`, in the order of
@@ -173,5 +201,27 @@ mod tests {
         let prefix = What::Prefix("alice/e".into());
         assert!(prefix.holds(&key("alice/employer")) && !prefix.holds(&key("alice/name")));
         assert!(!prefix.holds(&key("alicia/employer")));
+    }
+
+    #[test]
+    fn a_range_holds_what_is_meant_and_ends_before_the_next() {
+        let key = |text: &str| text.parse::<FactKey>().unwrap();
+        let is_in = |what: &What, text: &str| {
+            let (rows, row) = (what.rows(&[], None), key(text).row().encode());
+            let (from, to) = rows.bounds();
+            from <= &row[..] && to.is_none_or(|to| &row[..] < to)
+        };
+        let prefix = |text: &str| What::Prefix(text.into());
+        for (what, inside, outside) in [
+            (What::Subject("al".into()), ["al/a", "al/\u{10ffff}"], ["al!/a", "ak/z"]),
+            (prefix("al"), ["al/a", "al\u{10ffff}/a"], ["am/a", "ak/z"]),
+            (prefix("a\u{10ffff}"), ["a\u{10ffff}/a", "a\u{10ffff}b/a"], ["b/a", "a/z"]),
+            (prefix("al/"), ["al/a", "al/z"], ["al!/a", "ak/z"]),
+            (prefix("al/ad\u{d7ff}"), ["al/ad\u{d7ff}", "al/ad\u{d7ff}z"], ["al/ad\u{e000}", "al/ad"]),
+        ] {
+            assert!(inside.iter().all(|text| is_in(&what, text)), "{what:?}");
+            assert!(!outside.iter().any(|text| is_in(&what, text)), "{what:?}");
+        }
+        assert!(is_in(&prefix("\u{10ffff}"), "\u{10ffff}/a") && is_in(&What::All, "x/y"));
     }
 }
