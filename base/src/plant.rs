@@ -55,6 +55,36 @@ pub enum Bug {
     PurgeYoungEpoch,
     /// A purge removes closed records that ended behind its horizon.
     PurgeYoungRecord,
+    /// The index keeps words that no text of a row has any more.
+    KeepPurgedWords,
+    /// A sweep of an index takes a purge that went on meanwhile for followed.
+    SweepTooEarly,
+    /// A search reads what it proposes in the present, whatever was asked for.
+    SearchThePresent,
+    /// An entry of a word counts for every state, also for those before it was told.
+    KnowWordsTooEarly,
+    /// Facts as of an old state are read in the newest.
+    RecallTheNewest,
+    /// A fact that says something else of a period is taken for known.
+    TakeForKnown,
+    /// What a migration puts is not told to the index of the facts.
+    LeaveFactsUntold,
+    /// Tags of purged facts stay.
+    KeepPurgedTags,
+    /// Documents are not compared with the schema of their collection.
+    AdmitAnyDocument,
+    /// A step of a migration looks at documents in the new form, too.
+    RewriteAgain,
+    /// A step of a migration counts the row behind its last one as done.
+    SkipRow,
+    /// A token is right if it begins as the right one does.
+    TakeBeginningOfToken,
+    /// Pages of every origin may use the server.
+    TakeAnyOrigin,
+    /// A change of the graph by somebody else is not told.
+    LoseNotification,
+    /// What was stored is not marked as data.
+    LeaveDataUnmarked,
 }
 
 impl Bug {
@@ -99,6 +129,16 @@ thread_local! {
 #[cfg(feature = "plant")]
 pub fn plant(bug: Option<Bug>) {
     PLANTED.set(bug);
+}
+
+/// Whether `test`, which passes as it is, fails when `bug` is planted.
+#[cfg(feature = "plant")]
+pub fn is_caught(bug: Bug, test: fn()) -> bool {
+    test();
+    plant(Some(bug));
+    let is_caught = std::panic::catch_unwind(test).is_err();
+    plant(None);
+    is_caught
 }
 
 /// Whether `bug` is planted in this thread.

@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use llmdb_base::plant::{Bug, planted};
 use llmdb_temporal::{Assertion, Guard, Inside, Kind, Result, Value};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -87,7 +88,7 @@ impl Keeper {
         let validator = self.validator(&name, version, payload(&text)).map_err(of_schema)?;
         let document = json::read(value.payload).map_err(of_schema)?;
         match validator.violations(&document) {
-            violations if violations.is_empty() => Ok(()),
+            violations if violations.is_empty() || planted(Bug::AdmitAnyDocument) => Ok(()),
             violations => Err(of_schema(schema::say(&violations))),
         }
     }

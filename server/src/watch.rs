@@ -10,6 +10,7 @@ use llmdb::{
     memory::graph::COLLECTION,
     temporal::{AsOf, Error as TemporalError, TxnId},
 };
+use llmdb_base::plant::{Bug, planted};
 use rmcp::{Peer, RoleServer, model::ResourceUpdatedNotificationParam, service::SubscriptionContext};
 use tokio::task::JoinHandle;
 
@@ -126,7 +127,7 @@ fn changed(db: &Db, since: Option<TxnId>) -> Result<(TxnId, bool), TemporalError
         graph => {
             let graph = graph?;
             let first = graph.changes(AsOf::Transaction(since), AsOf::Now)?.next().transpose()?;
-            Ok((newest, first.is_some()))
+            Ok((newest, first.is_some() && !planted(Bug::LoseNotification)))
         }
     }
 }
@@ -138,4 +139,30 @@ async fn tell(peer: &Peer<RoleServer>) -> Result<(), rmcp::ServiceError> {
 /// What these locks guard is whole between any two statements, so a panic elsewhere spoils nothing.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use llmdb::memory::{facts::NewFact, graph::Entity};
+
+    use super::*;
+
+    #[test]
+    fn what_somebody_else_changed_is_seen_once() {
+        let db = Db::in_memory().unwrap();
+        let (begin, _) = changed(&db, None).unwrap();
+        let ada = Entity { name: "Ada".into(), entity_type: "person".into(), observations: Vec::new() };
+        db.memory().graph().create_entities(&[ada]).unwrap();
+        let (newest, is_changed) = changed(&db, Some(begin)).unwrap();
+        assert!(is_changed && newest > begin);
+        assert_eq!(changed(&db, Some(newest)).unwrap(), (newest, false));
+        db.memory().facts().remember(&[NewFact::new("ada/city", "London").unwrap()]).unwrap();
+        assert!(!changed(&db, Some(newest)).unwrap().1, "facts are not the graph");
+    }
+
+    #[test]
+    fn a_planted_bug_is_caught() {
+        let by = what_somebody_else_changed_is_seen_once;
+        assert!(llmdb_base::plant::is_caught(Bug::LoseNotification, by));
+    }
 }

@@ -31,15 +31,24 @@ pub const ROOMS: &[Room] = &[
         forbids_unsafe: true,
     },
     Room { folder: "temporal", may_name: &["llmdb-base", "llmdb-engine"], forbids_unsafe: true },
-    Room { folder: "catalog", may_name: &["llmdb-temporal"], forbids_unsafe: true },
-    Room { folder: "models/text", may_name: &["llmdb-engine", "llmdb-temporal"], forbids_unsafe: true },
-    Room { folder: "memory", may_name: &["llmdb-temporal", "llmdb-text"], forbids_unsafe: true },
+    Room { folder: "catalog", may_name: &["llmdb-base", "llmdb-temporal"], forbids_unsafe: true },
+    Room {
+        folder: "models/text",
+        may_name: &["llmdb-base", "llmdb-engine", "llmdb-temporal"],
+        forbids_unsafe: true,
+    },
+    Room {
+        folder: "memory",
+        may_name: &["llmdb-base", "llmdb-temporal", "llmdb-text"],
+        forbids_unsafe: true,
+    },
     Room {
         folder: "llmdb",
         may_name: &["llmdb-engine", "llmdb-temporal", "llmdb-catalog", "llmdb-text", "llmdb-memory"],
         forbids_unsafe: true,
     },
-    Room { folder: "server", may_name: &["llmdb"], forbids_unsafe: true },
+    // Of the lowest room it names the planted bugs only.
+    Room { folder: "server", may_name: &["llmdb-base", "llmdb"], forbids_unsafe: true },
     Room { folder: "cli", may_name: &["llmdb", "llmdb-server"], forbids_unsafe: true },
 ];
 

@@ -4,6 +4,7 @@
 mod crash;
 mod migrations;
 mod model;
+mod planted;
 mod readers;
 mod schemas;
 

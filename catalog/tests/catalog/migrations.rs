@@ -25,7 +25,7 @@ fn state(desk: &Desk, id: &str) -> State {
 }
 
 #[test]
-fn every_document_is_rewritten_once_and_history_stays() {
+pub fn every_document_is_rewritten_once_and_history_stays() {
     let desk = with_rows(10);
     let catalog = desk.catalog();
     let before = catalog.store().view().unwrap().snapshot().txid();
@@ -82,7 +82,7 @@ fn the_dry_run_counts_shows_and_writes_nothing() {
 }
 
 #[test]
-fn while_it_runs_writes_have_to_be_of_the_new_form() {
+pub fn while_it_runs_writes_have_to_be_of_the_new_form() {
     let desk = with_rows(10);
     let catalog = desk.catalog();
     catalog.propose("m", &definition(UP_ONLY)).unwrap();

@@ -16,7 +16,7 @@ fn put_meta(desk: &Desk, path: &str, value: Value<'_>) -> Result<(), llmdb_tempo
 }
 
 #[test]
-fn a_document_that_does_not_fit_is_refused_with_place_schema_and_version() {
+pub fn a_document_that_does_not_fit_is_refused_with_place_schema_and_version() {
     let desk = Desk::with_people();
     desk.write("ada", r#"{"cm":170}"#).unwrap();
     let error = desk.write("bob", r#"{"cm":"tall","x":1}"#).unwrap_err();

@@ -39,15 +39,14 @@ impl<'w, 'e> Writer<'w, 'e> {
         Ok(Self { txn, before, texts, tagged: BTreeSet::new() })
     }
 
-    /// Asserts that the fact `key` is `json`, a checked document with these tags, for the time that `valid` says.
-    pub fn assert(&mut self, key: &FactKey, valid: Valid, json: &str, tags: &[String]) -> Result<()> {
-        let value = Value::json(json);
-        self.txn.collection(FACTS)?.put(key.row(), valid, value)?;
+    /// Asserts that the fact `key` is `document`, checked and as JSON, for the time that `valid` says.
+    pub fn assert(&mut self, key: &FactKey, valid: Valid, document: &Document, json: &str) -> Result<()> {
+        let row = key.row();
+        self.txn.collection(FACTS)?.put(&row, valid, Value::json(json))?;
         if let Some(index) = &self.texts {
-            let document = Document::decode(&value, &key.row())?;
-            index.add(self.txn, &key.row(), &text::words(key, &document))?;
+            index.add(self.txn, &row, &text::words(key, document))?;
         }
-        tags.iter().try_for_each(|tag| self.tag(key, tag))
+        document.tags.iter().try_for_each(|tag| self.tag(key, tag))
     }
 
     /// Asserts that nothing is known of the fact `key` for the time that `valid` says.

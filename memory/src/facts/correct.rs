@@ -67,7 +67,7 @@ impl Facts<'_> {
             periods.claim(&correction.key, period).map_err(|error| error.inside(part(index)))?;
             let replaced = replaced(&before, &correction.key, period)?;
             let key = correction.key.clone();
-            writer.assert(&key, valid(period, now), json, &correction.document.tags)?;
+            writer.assert(&key, valid(period, now), &correction.document, json)?;
             done.push(CorrectedFact { key, valid: period.into(), replaced });
         }
         journal::note(&mut txn, "correct", by)?;

@@ -1,5 +1,6 @@
 //! Following what others do to the facts: programs and migrations that put them, purges that remove their history.
 
+use llmdb_base::plant::{Bug, planted};
 use llmdb_temporal::{
     At, Error as TemporalError, Follower, History, Result as TemporalResult, RowKey, Rows, Store, TxnId,
     Valid, Value, View, WriteTxn,
@@ -33,8 +34,10 @@ impl Follower for FactsFollower {
             return Ok(());
         };
         let told = TextIndex::open(txn, FACTS).and_then(|index| match index {
-            Some(index) => index.add(txn, row, &text::words(&key, &document)),
-            None => Ok(()),
+            Some(index) if !planted(Bug::LeaveFactsUntold) => {
+                index.add(txn, row, &text::words(&key, &document))
+            }
+            _ => Ok(()),
         });
         told.map_err(|error| match error {
             llmdb_text::Error::Temporal(error) => error,
@@ -148,7 +151,9 @@ fn gone_tags(view: &View, last: Option<&RowKey>) -> Result<(Vec<RowKey>, Option<
             // What cannot be read may have it.
             document.map_or(true, |document| document.tags.iter().any(|tag| tag_row(tag, &key) == row))
         };
-        if !facts.history(key.row())?.iter().any(|version| has_tag(&version.value)) {
+        if !planted(Bug::KeepPurgedTags)
+            && !facts.history(key.row())?.iter().any(|version| has_tag(&version.value))
+        {
             gone.push(row.clone());
         }
         looked_at += 1;

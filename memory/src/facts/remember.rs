@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use llmdb_base::plant::{Bug, planted};
 use llmdb_temporal::{AsOf, Period, Timestamp, Valid, Version, View};
 use serde::Serialize;
 
@@ -95,7 +96,7 @@ impl Facts<'_> {
         for ((fact, json), done) in facts.iter().zip(&jsons).zip(&done) {
             if !done.unchanged {
                 let period = period(fact.from, fact.to, now)?;
-                writer.assert(&done.key, valid(period, now), json, &fact.document.tags)?;
+                writer.assert(&done.key, valid(period, now), &fact.document, json)?;
             }
         }
         txn.commit()?;
@@ -175,7 +176,8 @@ fn look(before: &View, key: FactKey, period: Period, json: &str) -> Result<Remem
 fn covers(believed: &[Version<'_>], period: Period, json: &str) -> bool {
     let mut reached = period.from;
     for version in believed {
-        if version.valid.from != reached || version.value.payload != json.as_bytes() {
+        let is_same = version.value.payload == json.as_bytes() || planted(Bug::TakeForKnown);
+        if version.valid.from != reached || !is_same {
             return false;
         }
         reached = version.valid.to;

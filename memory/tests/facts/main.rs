@@ -5,6 +5,7 @@ mod asked;
 mod changed;
 mod limits;
 mod model;
+mod planted;
 mod words;
 
 use std::sync::Arc;

@@ -48,7 +48,7 @@ fn facts_are_found_by_what_they_say_the_best_first() {
 }
 
 #[test]
-fn words_are_true_of_the_point_that_is_asked_for() {
+pub fn words_are_true_of_the_point_that_is_asked_for() {
     let desk = Desk::new();
     let first = desk.remember("ada/city", "London", "2019-03-01", "");
     let second = desk.remember("ada/city", "Paris", "2019-06-01", "");
@@ -138,7 +138,7 @@ fn put_by_others(desk: &Desk, key_text: &str, document: &Document) {
 }
 
 #[test]
-fn what_others_put_is_found_by_words_and_tags() {
+pub fn what_others_put_is_found_by_words_and_tags() {
     let desk = Desk::new();
     let then = desk.remember("ada/city", "London", "", "");
     let document = Document { tags: vec!["home".into()], ..Document::new("She moved to Zürich") };
@@ -152,7 +152,7 @@ fn what_others_put_is_found_by_words_and_tags() {
 }
 
 #[test]
-fn what_was_purged_is_in_no_word_and_no_tag() {
+pub fn what_was_purged_is_in_no_word_and_no_tag() {
     let desk = Desk::with_files();
     for version in ["wordone", "wordtwo", "wordthree"] {
         let facts: Vec<_> = (0..600)

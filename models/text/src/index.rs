@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use llmdb_base::plant::{Bug, planted};
 use llmdb_temporal::{RowKey, RowsIn, Timestamp, WriteTxn};
 
 use crate::{
@@ -144,8 +145,9 @@ impl TextIndex {
         }
         if self.info.built.is_some() {
             // The other words may have been told by a writer that came before the builder.
-            let old: Vec<&String> = words.iter().filter(|word| !is_new(word)).collect();
-            self.put_earlier(txn, &row, &old, first)?;
+            let old = words.iter().filter(|word| !is_new(word));
+            let later = self.told_later(txn, &row, old, first)?;
+            self.put_words(txn, &row, &later, first)?;
         }
         statistics::change(txn, self.info.id, |statistics| {
             statistics.rows += u64::from(!is_known);
@@ -182,22 +184,23 @@ impl TextIndex {
         Ok(())
     }
 
-    fn put_earlier(
+    /// Of words that are told already, those that were told later than at `first`.
+    fn told_later<'w>(
         &self,
         txn: &mut WriteTxn<'_>,
         row: &[u8],
-        words: &[&String],
+        words: impl Iterator<Item = &'w String>,
         first: Timestamp,
-    ) -> Result<()> {
-        let mut tree = txn.engine().tree(&self.info.words_tree())?;
+    ) -> Result<Vec<&'w String>> {
+        let tree = txn.engine().tree(&self.info.words_tree())?;
+        let mut later = Vec::new();
         for word in words {
-            let key = stored::word_key(word, row);
-            let is_later = |value| stored::decode_first(value).is_none_or(|stored| stored > first);
-            if tree.get(&key)?.is_none_or(is_later) {
-                tree.put(key, first.get().to_le_bytes())?;
+            let told = tree.get(stored::word_key(word, row))?.and_then(stored::decode_first);
+            if told.is_none_or(|told| told > first) {
+                later.push(word);
             }
         }
-        Ok(())
+        Ok(later)
     }
 
     /// Forgets every word of a row. [`llmdb_temporal::Store::erase`] does so by itself. Returns how many words it had.
@@ -228,7 +231,7 @@ impl TextIndex {
         let known = stored::decode_words(&known).ok_or_else(|| Error::damaged(&name, &row))?;
         let (left, gone): (Vec<&str>, Vec<&str>) = known.iter().partition(|word| kept.contains(**word));
         let mut tree = txn.engine().tree(&self.info.words_tree())?;
-        for word in &gone {
+        for word in gone.iter().filter(|_| !planted(Bug::KeepPurgedWords)) {
             tree.delete(stored::word_key(word, &row))?;
         }
         let mut tree = txn.engine().tree(&name)?;

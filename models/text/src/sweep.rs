@@ -6,6 +6,7 @@
 
 use std::{borrow::Cow, ops::Bound};
 
+use llmdb_base::plant::{Bug, planted};
 use llmdb_temporal::{RowKey, RowsIn, Store, TxnId, Value, View, WriteTxn};
 
 use crate::{Error, Result, TextIndex};
@@ -64,7 +65,7 @@ impl TextIndex {
             let view = store.view_before(&txn)?;
             let place = index.place(&mut txn)?.unwrap_or(Place { purged, row: Vec::new() });
             let next = index.sweep_step(&mut txn, &view, &place, &text, &mut swept)?;
-            let is_through = next.is_none() && place.purged == purged;
+            let is_through = next.is_none() && (place.purged == purged || planted(Bug::SweepTooEarly));
             index.put_place(&mut txn, &place, next.map(|row| Place { row, ..place }))?;
             txn.commit()?;
             if is_through {

@@ -10,6 +10,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use llmdb_base::plant::{Bug, planted};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -49,7 +50,7 @@ impl Guard {
         }
         // Pages of other sites have no business here. Programs send no origin.
         let origin = text(headers, header::ORIGIN);
-        if origin.is_some_and(|origin| !self.is_ours(origin_host(origin))) {
+        if origin.is_some_and(|origin| !self.is_ours(origin_host(origin)) && !planted(Bug::TakeAnyOrigin)) {
             return Some((StatusCode::FORBIDDEN, "pages of this origin may not use the server; see --host"));
         }
         // The page says nothing of the memory; it asks for the token itself.
@@ -91,7 +92,15 @@ pub(super) async fn check(State(guard): State<Arc<Guard>>, request: Request, nex
     };
     let (head, body) = request.into_parts();
     match tokio::time::timeout(BODY_WITHIN, to_bytes(body, LINE_LEN_MAX)).await {
-        Ok(Ok(body)) => next.run(Request::from_parts(head, Body::from(body))).await,
+        Ok(Ok(body)) => {
+            let is_end = head.method == Method::DELETE;
+            let mut answer = next.run(Request::from_parts(head, Body::from(body))).await;
+            // That a session has ended is said by 202 below us, of which some clients warn.
+            if is_end && answer.status() == StatusCode::ACCEPTED {
+                *answer.status_mut() = StatusCode::NO_CONTENT;
+            }
+            answer
+        }
         Ok(Err(_)) => refuse(StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than 16 MiB, or broke off"),
         Err(_) => refuse(StatusCode::REQUEST_TIMEOUT, "the body did not come within a minute"),
     }
@@ -133,7 +142,7 @@ fn bearer(authorization: &str) -> Option<&str> {
 /// Compares without telling by its time how much was right.
 fn same(token: &str, given: &str) -> bool {
     let differences = token.bytes().zip(given.bytes()).fold(0, |sum, (a, b)| sum | (a ^ b));
-    token.len() == given.len() && differences == 0
+    (token.len() == given.len() || planted(Bug::TakeBeginningOfToken)) && differences == 0
 }
 
 #[cfg(test)]
@@ -184,5 +193,16 @@ mod tests {
             assert_eq!(sent(wrong), Some(401), "{wrong}");
         }
         assert_eq!(asked(token, &[("host", "localhost")]), Some(401));
+    }
+
+    #[test]
+    fn planted_bugs_are_caught() {
+        let bugs: [(Bug, fn()); 2] = [
+            (Bug::TakeBeginningOfToken, a_token_that_is_set_must_be_sent),
+            (Bug::TakeAnyOrigin, hosts_and_origins_of_others_are_refused),
+        ];
+        for (bug, by) in bugs {
+            assert!(llmdb_base::plant::is_caught(bug, by), "{bug:?}");
+        }
     }
 }

@@ -24,7 +24,7 @@ fn rows(store: Store<'_>, query: &str, at: At) -> Vec<String> {
 }
 
 #[test]
-fn a_search_is_true_of_its_point_in_both_times() {
+pub fn a_search_is_true_of_its_point_in_both_times() {
     let engine = Engine::in_memory().unwrap();
     let store = Store::new(&engine);
     create(store);
@@ -45,7 +45,7 @@ fn a_search_is_true_of_its_point_in_both_times() {
 }
 
 #[test]
-fn what_an_old_state_answers_never_changes() {
+pub fn what_an_old_state_answers_never_changes() {
     let engine = Engine::in_memory().unwrap();
     let store = Store::new(&engine);
     create(store);

@@ -6,4 +6,5 @@ mod building;
 mod crash;
 mod model;
 mod naive;
+mod planted;
 mod sweeping;

@@ -111,7 +111,7 @@ fn count(store: Store<'_>, query: &str) -> usize {
 }
 
 #[test]
-fn the_words_of_what_was_purged_go_and_their_bytes_can_be_destroyed() {
+pub fn the_words_of_what_was_purged_go_and_their_bytes_can_be_destroyed() {
     let disk = CrashVfs::new(1);
     let engine = open(&disk);
     let store = Store::new(&engine);
