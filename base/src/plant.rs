@@ -45,14 +45,10 @@ pub enum Bug {
     LeaveChangeNotes,
     /// An erasure leaves the row in the trees that others keep beside the collection.
     LeaveBeside,
-    /// An erasure leaves separators that were made of the row.
-    LeaveSeparators,
     /// A scrub does not overwrite the old log.
     LeaveOldLog,
     /// A purge does not store from when on it keeps.
     ForgetHorizon,
-    /// A purge drops an epoch that ended behind its horizon.
-    PurgeYoungEpoch,
     /// A purge removes closed records that ended behind its horizon.
     PurgeYoungRecord,
     /// The index keeps words that no text of a row has any more.
@@ -105,14 +101,12 @@ impl Bug {
     pub const OF_FILES: [Self; 2] = [Self::AdmitAnyTree, Self::BelieveBirths];
 
     /// What erasing and purging can show.
-    pub const OF_LETTING_GO: [Self; 8] = [
+    pub const OF_LETTING_GO: [Self; 6] = [
         Self::LeaveCopies,
         Self::LeaveChangeNotes,
         Self::LeaveBeside,
-        Self::LeaveSeparators,
         Self::LeaveOldLog,
         Self::ForgetHorizon,
-        Self::PurgeYoungEpoch,
         Self::PurgeYoungRecord,
     ];
 

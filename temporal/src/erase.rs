@@ -15,7 +15,6 @@ mod check;
 mod remove;
 mod tombstone;
 
-use llmdb_base::plant::{Bug, planted};
 use llmdb_engine::ScrubReport;
 
 use self::{
@@ -80,9 +79,7 @@ impl Store<'_> {
         let open: Vec<Erasure> =
             self.erasures()?.into_iter().filter(|erasure| erasure.scrubbed.is_none()).collect();
         let Some(last) = open.last().map(|erasure| erasure.number) else { return Ok(ScrubReport::default()) };
-        if !planted(Bug::LeaveSeparators) {
-            self.engine.renew_separators(&self.pending(last)?)?;
-        }
+        self.engine.renew_separators(&self.pending(last)?)?;
         let mut txn = self.engine.begin_write()?;
         txn.tree(ERASED)?.delete_range(numbered(PENDING, 0)..numbered(PENDING, last + 1))?;
         txn.commit()?;

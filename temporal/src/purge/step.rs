@@ -54,9 +54,7 @@ impl Step<'_, '_, '_> {
         let trees = self.facts.trees()?;
         let info = &self.facts.info;
         let (oldest, next) = match trees.epochs(info.id)? {
-            [oldest, next, ..] if next.begin <= horizon || planted(Bug::PurgeYoungEpoch) => {
-                (oldest.clone(), next.clone())
-            }
+            [oldest, next, ..] if next.begin <= horizon => (oldest.clone(), next.clone()),
             _ => {
                 job.phase = Phase::Rows;
                 return Ok(());
