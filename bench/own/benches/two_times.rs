@@ -172,8 +172,8 @@ impl<'e> Case<'e> {
         let in_wide: Vec<(RowKey, Timestamp)> = (0..asked.len())
             .map(|_| (row(random.below(self.rows + self.hot * (self.versions - 1))), self.moments[0]))
             .collect();
-        type Point = fn(Timestamp) -> At;
-        let points: [(&Collection<'_>, &[(RowKey, Timestamp)], Point); 6] = [
+        type Question<'a> = (&'a Collection<'a>, &'a [(RowKey, Timestamp)], fn(Timestamp) -> At);
+        let points: [Question<'_>; 6] = [
             (&plain, &asked, |_| At::NOW),
             (&facts, &asked, |_| At::NOW),
             (&facts, &asked, |moment| At::NOW.as_of(AsOf::Time(moment))),
