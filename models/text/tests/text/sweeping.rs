@@ -160,7 +160,7 @@ fn a_purge_and_its_sweep_survive_crashes() {
     let observer = {
         let points = points.clone();
         move |disk: &CrashVfs, op: &llmdb_vfs::crash::Op<'_>| {
-            if op.index % 5 == 0 {
+            if op.index.is_multiple_of(5) {
                 points.lock().unwrap().push(disk.crash_point());
             }
         }
