@@ -236,4 +236,11 @@ fn a_migration_of_facts_is_found_by_its_words_and_a_purge_forgets_them() {
     assert_eq!(texts(&desk.json(&["recall", "--text", "rome"]), "facts"), ["Rome in Europe"]);
     assert_eq!(desk.run(&["recall", "--text", "london"]).exit, 1);
     assert_eq!(desk.run(&["recall", "--tag", "home"]).exit, 1);
+    // What is believed now is told, though what it replaced is gone.
+    assert_eq!(texts(&desk.json(&["recall"]), "facts"), ["Paris in Europe", "Rome in Europe"]);
+    for told in [&["recall", "bob/city"], &["history", "bob/city"], &["why", "bob/city"]] {
+        assert!(desk.ok(told).contains("Rome in Europe"), "{told:?}");
+    }
+    desk.ok(&["correct", "bob/city", "Ostia"]);
+    assert_eq!(texts(&desk.json(&["recall", "bob/city"]), "facts"), ["Ostia"]);
 }

@@ -60,7 +60,11 @@ pub(super) fn holding(collection: &Collection<'_>, fact: &Fact<'_>, point: &Reso
         return Ok(fact.valid);
     }
     let before = Timestamp::new(fact.learned.get() - 1);
-    let before = collection.get(&fact.row, At { valid: Some(before), ..point.at })?;
+    let before = match collection.get(&fact.row, At { valid: Some(before), ..point.at }) {
+        // What it said of that time may be purged; that it holds now is known all the same.
+        Err(llmdb_temporal::Error::NotKept { .. }) => None,
+        before => before?,
+    };
     let same = before.filter(|before| before.learned == fact.learned && before.value == fact.value);
     Ok(same.map_or(fact.valid, |before| Period::new(before.valid.from, fact.valid.to)))
 }
