@@ -1,5 +1,5 @@
 //! A change feed that leaves out a transaction is noticed by whoever compares what the feed builds with the store: the
-//! check that `engine/tests/feed.rs` makes throughout, here with the bug planted.
+//! check that `engine/tests/store/feed.rs` makes throughout, here with the bug planted.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -1,0 +1,19 @@
+//! What the tree promises, one subject in each module. One program, for each that is linked costs as much as it tests.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking, and its numbers are small"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod damage;
+mod format;
+mod gone;
+mod long;
+mod model;
+mod read_ahead;
+mod relocate;
+mod shape;

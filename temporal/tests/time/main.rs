@@ -1,0 +1,19 @@
+//! What facts in two times promise, one subject in each module. One program, for each that is linked costs as much as it tests.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking, and its numbers are small"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod behaviour;
+mod clock;
+mod crash;
+mod guard;
+mod laws;
+mod letting_go;
+mod model;
+mod values;

@@ -1,0 +1,20 @@
+//! What the log promises, one subject in each module. One program, for each that is linked costs as much as it tests.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking, and its numbers are small"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod crash;
+mod damage;
+mod faults;
+mod format;
+mod group_commit;
+mod hand_over;
+mod model;
+mod records;
+mod segments;
