@@ -35,7 +35,7 @@ impl Store<'_> {
     /// Cost: a hash for every row that was ever there, and for every note of a change.
     ///
     /// # Errors
-    /// [`Error::Engine`], [`Error::Corruption`].
+    /// [`crate::Error::Engine`], [`crate::Error::Corruption`].
     pub fn erase_again(
         &self,
         notes: &[ErasureNote],
