@@ -70,7 +70,7 @@ impl Log {
     /// For a folder that may hold a log already, use [`crate::Replay::open`] and [`crate::Replay::into_log`].
     ///
     /// # Errors
-    /// [`LogError::Misuse`] if the folder holds segments, or if `start` lies beyond 2^62; [`LogError::Io`].
+    /// [`LogError::Misuse`] if the folder holds segments, or if `start` lies beyond 2^59; [`LogError::Io`].
     pub fn create(
         vfs: Arc<dyn Vfs>,
         dir: &Path,
@@ -79,7 +79,7 @@ impl Log {
         options: LogOptions,
     ) -> LogResult<Self> {
         if start >= LSN_MAX {
-            return Err(LogError::Misuse("a log cannot start beyond LSN 2^62"));
+            return Err(LogError::Misuse("a log cannot start beyond LSN 2^59"));
         }
         let folder = Folder::new(vfs, dir);
         if !folder.list()?.is_empty() {

@@ -61,7 +61,7 @@ impl Replay {
     /// # Errors
     /// - [`LogError::Corruption`] if there is damage and `tail` is [`TailPolicy::Strict`]; if a segment
     ///   belongs to another store or to a newer version.
-    /// - [`LogError::Io`]; [`LogError::Misuse`] if `from` lies beyond 2^62.
+    /// - [`LogError::Io`]; [`LogError::Misuse`] if `from` lies beyond 2^59.
     pub fn open(
         vfs: Arc<dyn Vfs>,
         dir: &Path,
@@ -71,7 +71,7 @@ impl Replay {
         tail: TailPolicy,
     ) -> LogResult<Self> {
         if from >= LSN_MAX {
-            return Err(LogError::Misuse("no log reaches beyond LSN 2^62"));
+            return Err(LogError::Misuse("no log reaches beyond LSN 2^59"));
         }
         let folder = Folder::new(vfs, dir);
         let survey = Survey::of(&folder, store)?;
@@ -142,7 +142,7 @@ impl Replay {
     /// can have been written; files that do not belong to the log any more are removed.
     ///
     /// # Errors
-    /// [`LogError::Io`]; [`LogError::Misuse`] if the log has reached LSN 2^62.
+    /// [`LogError::Io`]; [`LogError::Misuse`] if the log has reached LSN 2^59.
     pub fn into_log(self) -> LogResult<Log> {
         self.remove_cut_files()?;
         let unit = BLOCK_SIZE as u64;
@@ -151,7 +151,7 @@ impl Replay {
         let jump = if is_new { 0 } else { UNWRITTEN_BYTES_MAX };
         let first_lsn = Lsn::new((self.room_end.max(previous_end).get() + jump).next_multiple_of(unit));
         if first_lsn >= LSN_MAX {
-            return Err(LogError::Misuse("the log has reached LSN 2^62"));
+            return Err(LogError::Misuse("the log has reached LSN 2^59"));
         }
         let start = Start { first_lsn, previous_end };
         let end = self.end;

@@ -23,8 +23,8 @@ const FORMAT_VERSION: u32 = 2;
 /// The oldest that is read.
 const FORMAT_VERSION_MIN: u32 = 1;
 
-/// Positions in the log stay below this, so that sums of two never overflow.
-pub(crate) const LSN_MAX: Lsn = Lsn::new(1 << 62);
+/// A log begins below this. The data file takes positions up to twice as far, so that what a log is asked to hold fits.
+pub(crate) const LSN_MAX: Lsn = Lsn::new(1 << 59);
 
 /// What the header of a segment says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
