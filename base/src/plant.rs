@@ -32,9 +32,6 @@ pub enum Bug {
     StealTurn,
     /// A page is reused though a reader of another process can still see it.
     IgnoreForeignReaders,
-    /// Pages that were in doubt when a process died are used again, and others are told that they were not. Takes two deaths to
-    /// see.
-    TrustSuspects,
     /// Replay makes trees under ids and names that are taken. Takes a log made by hand to see.
     AdmitAnyTree,
     /// A check takes pages that are younger than the state that names them. Takes a page made by hand to see.
@@ -111,7 +108,7 @@ impl Bug {
     ];
 
     /// What several processes can show.
-    pub const OF_PROCESSES: [Self; 3] = [Self::StealTurn, Self::IgnoreForeignReaders, Self::TrustSuspects];
+    pub const OF_PROCESSES: [Self; 2] = [Self::StealTurn, Self::IgnoreForeignReaders];
 }
 
 #[cfg(feature = "plant")]

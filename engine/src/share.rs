@@ -47,7 +47,7 @@ const PROCESS: u64 = 16;
 
 /// "LLMDBSHR", as a word is stored.
 const MAGIC: u64 = u64::from_le_bytes(*b"LLMDBSHR");
-const VERSION: u64 = 2;
+const VERSION: u64 = 1;
 /// Sessions and tickets stay below: what is above was not stored by us.
 const COUNT_MAX: u64 = 1 << 60;
 /// How long one wait for another process lasts before it is looked whether that one still lives.

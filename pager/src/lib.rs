@@ -32,7 +32,6 @@ pub mod share;
 mod space;
 mod stats;
 mod store;
-mod suspects;
 mod turn;
 mod txn;
 mod verified;

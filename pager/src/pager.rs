@@ -273,12 +273,7 @@ impl Pager {
         // Readers of other processes whose slots are lost are not among the retained: then nothing is used again.
         let readers_are_known = self.commons.get().is_none_or(|commons| commons.check_whole().is_ok());
         if readers_are_known && !planted(Bug::NeverReuse) {
-            match self.commons.get().filter(|_| !retention.suspects.is_empty()) {
-                None => writer.reclaim(&self.space, &mut retention, published, &retained),
-                Some(commons) => {
-                    writer.reclaim_suspects(&self.space, &mut retention, published, &retained, commons);
-                }
-            }
+            writer.reclaim(&self.space, &mut retention, published, &retained);
         }
         self.counters.note_holder(retention.oldest());
         self.counters.settling_pages.store(retention.settling(&checkpoints), Ordering::Relaxed);

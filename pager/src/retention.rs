@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use llmdb_base::Epoch;
 
-use crate::{range::PageRange, suspects::Suspects};
+use crate::range::PageRange;
 
 /// What keeps a freed page from being used again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,8 +89,6 @@ impl Batch {
 pub(crate) struct Retention {
     pending: VecDeque<Batch>,
     parked: BTreeMap<Epoch, Parked>,
-    /// Which of them are held because a turn was lost.
-    pub suspects: Suspects,
 }
 
 /// Freed pages that a root can see.
@@ -129,8 +127,8 @@ impl Retention {
         }
     }
 
-    /// Hands the pages that may be used again to `free`, with what freed them. `retained` is in ascending order.
-    pub fn release(&mut self, published: Epoch, retained: &[Epoch], free: &mut impl FnMut(Epoch, PageRange)) {
+    /// Hands the pages that may be used again to `free`. `retained` is in ascending order.
+    pub fn release(&mut self, published: Epoch, retained: &[Epoch], free: &mut impl FnMut(PageRange)) {
         let gone: Vec<Epoch> =
             self.parked.keys().copied().filter(|root| retained.binary_search(root).is_err()).collect();
         for root in gone {
@@ -143,18 +141,12 @@ impl Retention {
         }
     }
 
-    fn sort(
-        &mut self,
-        batch: Batch,
-        published: Epoch,
-        retained: &[Epoch],
-        free: &mut impl FnMut(Epoch, PageRange),
-    ) {
+    fn sort(&mut self, batch: Batch, published: Epoch, retained: &[Epoch], free: &mut impl FnMut(PageRange)) {
         let mut blocked: Option<(Epoch, Batch)> = None;
         for page in batch.pages {
             let root = match verdict(page.born, batch.freed, published, retained) {
                 Verdict::Reusable => {
-                    free(batch.freed, page.range);
+                    free(page.range);
                     continue;
                 }
                 Verdict::Blocked(root) => root,
@@ -185,7 +177,7 @@ impl Retention {
     /// Takes over what another retention held. All of it is tested again at the next release.
     pub fn adopt(mut batches: Vec<Batch>) -> Self {
         batches.sort_by_key(|batch| batch.freed);
-        Self { pending: batches.into(), ..Self::default() }
+        Self { pending: batches.into(), parked: BTreeMap::new() }
     }
 
     /// How many of them the root of `epoch` can see.
@@ -262,7 +254,7 @@ mod tests {
         let mut free = Vec::new();
         let mut release = |retention: &mut Retention, published, retained: &[Epoch]| {
             free.clear();
-            retention.release(e(published), retained, &mut |_, range| free.push(range.first()));
+            retention.release(e(published), retained, &mut |range| free.push(range.first()));
             free.clone()
         };
         assert_eq!(release(&mut retention, 8, &[e(8)]), []);
@@ -304,7 +296,7 @@ mod tests {
         retention.park(e(8), batch);
         let mut freed = 0;
         for (published, expected) in [(5, 0), (8, 0), (9, 1)] {
-            retention.release(e(published), &[e(published)], &mut |_, _| freed += 1);
+            retention.release(e(published), &[e(published)], &mut |_| freed += 1);
             assert_eq!(freed, expected);
         }
     }

@@ -7,7 +7,6 @@
 pub mod layout;
 pub(crate) mod ring;
 pub(crate) mod slots;
-mod tail;
 mod word;
 
 use std::{

@@ -15,10 +15,10 @@ use crate::{
     meta::{COUNT_MAX, FIXED_PAGES, Generations, META_LEN, Meta},
     open::{EPOCHS_SKIPPED, load},
     pager::Pager,
-    retention::{Batch, Retention},
+    range::PageRange,
+    retention::{Batch, Freed, Retention},
     roots::{RootRecord, WORD_COUNT},
     share::Commons,
-    suspects::{Note, take_word},
     writer::{Writer, WriterSlot},
 };
 
@@ -85,24 +85,10 @@ impl Pager {
             self.space.hold_free(page.range);
         }
         let writer = Box::new(Writer::new(turn.last_epoch, map));
-        let mut retention = Retention::adopt(turn.held);
-        self.go_on_with_note(&mut retention, turn.file_pages, turn.last_epoch);
-        *lock(&self.retention) = retention;
+        *lock(&self.retention) = Retention::adopt(turn.held);
         let durable = Durable::new(Generations { newest: turn.newest, older: Some(turn.older) });
         self.begin_turn(writer, durable, turn.root, &turn.root, turn.epochs);
         Ok(())
-    }
-}
-
-impl Pager {
-    /// Goes on with the note about suspects that the turn before has left, if it fits what is held.
-    fn go_on_with_note(&self, held: &mut Retention, file_pages: u64, last_epoch: Epoch) {
-        let Some(commons) = self.commons.get() else { return };
-        let note = Note::decode(&commons.note(), file_pages, last_epoch);
-        match note.filter(|note| note.is_held_by(held)) {
-            Some(note) => held.suspects = note.suspects,
-            None => drop(commons.set_note(&[])),
-        }
     }
 }
 
@@ -144,7 +130,11 @@ fn encode(
     for meta in [durable.newest, durable.older] {
         bytes.extend(meta.encode(meta.slots()[0]));
     }
-    retention.batches().for_each(|batch| batch.encode(&mut bytes));
+    for batch in retention.batches() {
+        let words = [batch.freed.get(), batch.pages.len() as u64].into_iter();
+        let pages = batch.pages.iter().flat_map(|page| [page.range.raw(), page.born.get()]);
+        bytes.extend(words.chain(pages).flat_map(u64::to_le_bytes));
+    }
     bytes
 }
 
@@ -172,7 +162,7 @@ impl Turn {
         }
         let mut held = Vec::new();
         while !bytes.is_empty() {
-            held.push(Batch::decode(&mut bytes, file_pages, Epoch::new(last_epoch))?);
+            held.push(take_batch(&mut bytes, file_pages, Epoch::new(last_epoch))?);
         }
         Some(Self {
             root,
@@ -190,9 +180,24 @@ impl Turn {
     }
 }
 
+fn take_word(bytes: &mut &[u8]) -> Option<u64> {
+    let (word, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(u64::from_le_bytes(*word))
+}
+
 fn take_meta(bytes: &mut &[u8], store: StoreId) -> Option<Meta> {
     let (meta, rest) = bytes.split_first_chunk::<META_LEN>()?;
     *bytes = rest;
     let meta = FIXED_PAGES[..2].iter().find_map(|pgno| Meta::decode(meta, *pgno).ok())?;
     (meta.store == store).then_some(meta)
+}
+
+fn take_batch(bytes: &mut &[u8], file_pages: u64, last_epoch: Epoch) -> Option<Batch> {
+    let mut batch = Batch::new(Some(Epoch::new(take_word(bytes)?)).filter(|freed| *freed <= last_epoch)?);
+    for _ in 0..take_word(bytes)? {
+        let range = PageRange::from_raw(take_word(bytes)?, file_pages)?;
+        batch.pages.push(Freed { range, born: Epoch::new(take_word(bytes)?) });
+    }
+    Some(batch)
 }

@@ -1,13 +1,10 @@
 //! What belongs to the one writer, and is handed from transaction to transaction.
 
-use llmdb_base::{
-    Epoch,
-    plant::{Bug, planted},
-};
+use llmdb_base::Epoch;
 
 use crate::{
     allocator::Allocator, map::MapPages, page_set::PageSet, range::PageRange, retention::Retention,
-    share::Commons, space::Space,
+    space::Space,
 };
 
 /// The state of the writer between transactions.
@@ -63,35 +60,10 @@ impl Writer {
         published: Epoch,
         retained: &[Epoch],
     ) {
-        retention.release(published, retained, &mut |_, range| self.reuse(space, range));
-    }
-
-    /// As [`Writer::reclaim`], where others may have to be told what is in doubt no more.
-    pub fn reclaim_suspects(
-        &mut self,
-        space: &Space,
-        retention: &mut Retention,
-        published: Epoch,
-        retained: &[Epoch],
-        commons: &Commons,
-    ) {
-        let (mut released, mut freed_by) = (Vec::new(), Vec::new());
-        retention.release(published, retained, &mut |freed, range| {
-            released.push(range);
-            freed_by.push(freed);
+        retention.release(published, retained, &mut |range| {
+            space.unhold(range);
+            self.allocator.give(space, range);
         });
-        let are_suspects = freed_by.into_iter().any(|freed| retention.suspects.contains(freed));
-        let oldest = retained.first().copied().unwrap_or(published);
-        let is_over = retention.suspects.forget_before(oldest);
-        if (is_over || are_suspects) && !planted(Bug::TrustSuspects) {
-            retention.tell_suspects(commons);
-        }
-        released.into_iter().for_each(|range| self.reuse(space, range));
-    }
-
-    fn reuse(&mut self, space: &Space, range: PageRange) {
-        space.unhold(range);
-        self.allocator.give(space, range);
     }
 
     /// The allocation map is about to be stored in these pages.

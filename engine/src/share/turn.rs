@@ -95,8 +95,8 @@ impl Company {
     }
 
     /// Leaves the record of a clean turn, and then the turn.
-    fn leave_turn(&self, commons: &Commons, record: &[u8]) -> Result<()> {
-        let left = commons.write_record(record);
+    fn leave_turn(&self, record: &[u8]) -> Result<()> {
+        let left = self.area.write_tail(record);
         left.map_err(|error| Error::io("leave the turn to another process", error))?;
         self.area.step();
         let number = self.load(layout::TURN_NUMBER) % COUNT_MAX + 1;
@@ -119,11 +119,11 @@ impl Company {
     }
 
     /// The record that the last turn left, if it ended cleanly.
-    fn last_record(&self, commons: &Commons, number: u64) -> Result<Option<Record>> {
+    fn last_record(&self, number: u64) -> Result<Option<Record>> {
         if number == 0 || number != self.load(layout::TURN_NUMBER) {
             return Ok(None);
         }
-        let tail = commons.read_record();
+        let tail = self.area.read_tail();
         let tail = tail.map_err(|error| Error::io("read what the last turn left", error))?;
         let len = usize::try_from(self.load(layout::TURN_LEN)).unwrap_or(usize::MAX);
         let Some(record) = tail.get(..len) else { return Ok(None) };
@@ -180,7 +180,7 @@ impl Shared {
             commons.set_holds_turn(true);
             return Ok(());
         }
-        if let Some(record) = company.last_record(commons, clean)? {
+        if let Some(record) = company.last_record(clean)? {
             match self.resume(&record) {
                 Ok(()) => {
                     company.begin_turn();
@@ -308,7 +308,7 @@ impl Shared {
         };
         company.show_pages();
         let record = Record { log_bytes, log: log.hand_over()?, pages };
-        company.leave_turn(commons, &record.encode())?;
+        company.leave_turn(&record.encode())?;
         commons.set_holds_turn(false);
         self.set_log_bytes_since_checkpoint(0);
         company.release_turn();

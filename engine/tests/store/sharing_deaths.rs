@@ -12,9 +12,8 @@
     reason = "a test fails by panicking, and its numbers are small"
 )]
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     io::{BufRead, BufReader, Write},
-    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     process::{Child, Command, Stdio},
     sync::{
@@ -26,8 +25,8 @@ use std::{
 };
 
 use crate::common::assert_sound;
-use llmdb_engine::{Background, Durability, Engine, Options, Sharing};
-use llmdb_vfs::crash::{Chooser, CrashVfs};
+use llmdb_engine::{Durability, Engine, Options, Sharing};
+use llmdb_vfs::crash::Chooser;
 
 /// Tells this program, started again, which process it is, and where the store lies.
 const CHILD: &str = "LLMDB_TEST_SHARING_CHILD";
@@ -64,16 +63,12 @@ fn numbers(engine: &Engine) -> BTreeMap<u64, u64> {
 }
 
 fn write(engine: &Engine, writer: u64, number: u64) {
-    let durability =
-        if number.is_multiple_of(5) { Durability::Group { interval_us: 100 } } else { Durability::Sync };
-    write_with(engine, writer, number, durability);
-}
-
-fn write_with(engine: &Engine, writer: u64, number: u64, durability: Durability) {
     let mut txn = engine.begin_write().unwrap();
     let value = [&number.to_be_bytes()[..], &vec![number as u8; 200 + (number % 7) as usize * 900]].concat();
     txn.tree("left").unwrap().put(writer.to_be_bytes(), &value).unwrap();
     txn.tree("right").unwrap().put(writer.to_be_bytes(), &value).unwrap();
+    let durability =
+        if number.is_multiple_of(5) { Durability::Group { interval_us: 100 } } else { Durability::Sync };
     txn.commit_with(durability).unwrap();
 }
 
@@ -274,61 +269,4 @@ fn now_and_then_nobody_is_left() {
     println!("{found:?}");
     engine.close().unwrap();
     assert!(!folder.path().join("store-share").exists() && !folder.path().join("store-wal").exists());
-}
-
-/// Kills a process on the simulated disk that has begun to write and has not committed. `other` had the turn before.
-fn die_in_the_turn(disk: &CrashVfs, number: u64, other: &Engine) {
-    let engine = open_simulated(disk);
-    other.give_way().unwrap();
-    // Nothing runs in the background here: nobody would force the log of a group.
-    write_with(&engine, 1, number, Durability::Sync);
-    // Whatever it says after its death means nothing.
-    let died = catch_unwind(AssertUnwindSafe(|| {
-        let mut txn = engine.begin_write().unwrap();
-        txn.tree("left").unwrap().put(b"never", vec![1; 9000]).unwrap();
-        disk.kill();
-        txn.abort();
-    }));
-    drop((died, catch_unwind(AssertUnwindSafe(|| drop(engine)))));
-}
-
-fn open_simulated(disk: &CrashVfs) -> Engine {
-    let mut options = options();
-    options.background = Background::Manual;
-    Engine::open_on(Arc::new(disk.clone()), "store", options).unwrap()
-}
-
-/// Lets processes die in their turn, one in each round, so that somebody always reads what was there before: in each
-/// round two readers come, and those go that came two rounds ago. Of each round, the pages in doubt or seen by readers,
-/// and the free ones.
-fn pages_after_deaths(rounds: u64) -> Vec<(u64, u64)> {
-    let disk = CrashVfs::new(3);
-    let engine = open_simulated(&disk);
-    let (mut readers, mut pages) = (VecDeque::new(), Vec::new());
-    for number in 1..=rounds {
-        readers.push_back(engine.snapshot().unwrap());
-        die_in_the_turn(&disk.process(), number, &engine);
-        readers.push_back(engine.snapshot().unwrap());
-        for part in 0..4 {
-            write_with(&engine, 0, number * 4 + part, Durability::Sync);
-        }
-        readers.drain(..readers.len().saturating_sub(4));
-        // What is free waits for the two durable states, too: a thread would see to it.
-        engine.checkpoint().unwrap();
-        engine.checkpoint().unwrap();
-        write_with(&engine, 0, number * 4 + 3, Durability::Sync);
-        assert_eq!(numbers(&engine), BTreeMap::from([(0, number * 4 + 3), (1, number)]));
-        let stats = engine.stats().unwrap().pages;
-        pages.push((stats.held_pages, stats.free_pages));
-    }
-    assert_sound(&engine);
-    pages
-}
-
-/// What one death leaves in doubt is free when those readers have gone that were there then, though others have died since.
-#[test]
-fn deaths_that_overlap_leave_no_page_in_doubt_for_ever() {
-    let pages = pages_after_deaths(24);
-    let (held, free) = pages[23];
-    assert!(3 * free > held, "{pages:?}");
 }

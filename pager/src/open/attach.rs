@@ -20,12 +20,8 @@ use crate::{
     share::Commons,
     space::Space,
     store::Store,
-    suspects::{Note, TakeOver},
     writer::{Writer, WriterSlot},
 };
-
-/// How far the note about suspects may be ahead of what was published: some take-overs that failed, one after the other.
-const EPOCHS_IN_DOUBT: u64 = 16 * EPOCHS_SKIPPED;
 
 /// A checkpoint of the process that holds the turn may be writing the meta pages while they are read.
 const META_LOOKS_MAX: usize = 8;
@@ -150,12 +146,7 @@ impl Pager {
         self.forget_private()?;
         self.space.empty(file_pages);
         let loaded = load::load(file, &self.space, &found)?;
-        let seen = seen_epoch(&found, &published, self.tip().epoch);
-        let note = Note::decode(&commons.note(), file_pages, Epoch::new(seen.get() + EPOCHS_IN_DOUBT));
-        // Take-overs that came to nothing may have gone further than anything that was published.
-        let noted = note.as_ref().and_then(|note| note.suspects.newest()).unwrap_or_default();
-        let skipped = EPOCHS_SKIPPED + vfs.random_u64() % EPOCHS_SKIPPED;
-        let last_epoch = Epoch::new(seen.max(noted).get() + skipped);
+        let last_epoch = last_epoch(&found, &published, self.tip().epoch, vfs);
         found.note_lost(&report, last_epoch);
         let mut retention = Retention::default();
         let (slot, damage) =
@@ -165,22 +156,16 @@ impl Pager {
             self.map_damage.get_or_init(|| damage);
         }
         let epoch = writer.next_epoch();
-        if let Some(note) = note.filter(|note| note.hold(&self.space)) {
-            retention.suspects = note.suspects;
-            note.batches.into_iter().for_each(|batch| retention.push(batch));
-        }
         self.hold_suspects(&mut retention, epoch, &found, &published);
-        retention.suspects.add(TakeOver { epoch, file_pages });
-        retention.tell_suspects(commons);
         *lock(&self.retention) = retention;
         let root = RootRecord::new(epoch, file_pages, found.newest.root.state());
         self.begin_turn(writer, Durable::new(found), root, &published, 0);
         Ok(())
     }
 
-    /// Holds every page that is still free: the turn that was lost may have used it for a root that somebody reads. Freed
-    /// by the first root of this turn; born before every root that a reader may hold, if there was such a page then, and
-    /// if possible after the durable ones, which are known not to use it.
+    /// Holds every free page: the turn that was lost may have used it for a root that somebody reads. Freed by the first
+    /// root of this turn; born before every root that a reader may hold, and if possible after the durable ones, which
+    /// are known not to use it.
     fn hold_suspects(
         &self,
         retention: &mut Retention,
@@ -196,8 +181,7 @@ impl Pager {
             runs_of_ones(0, self.space.file_pages(), |index| self.space.free_word(index)).collect();
         for range in free {
             self.space.hold_free(range);
-            let parts = retention.suspects.births(range, born);
-            parts.into_iter().for_each(|(range, born)| suspects.push(range, born));
+            suspects.push(range, born);
         }
         retention.push(suspects);
     }
@@ -225,8 +209,9 @@ impl Pager {
     }
 }
 
-/// The last epoch that anybody can have seen.
-fn seen_epoch(found: &Generations, published: &RootRecord, tip: Epoch) -> Epoch {
+/// Behind every epoch that anybody can have seen.
+fn last_epoch(found: &Generations, published: &RootRecord, tip: Epoch, vfs: &dyn Vfs) -> Epoch {
     let metas = [Some(found.newest), found.older].into_iter().flatten().map(|meta| meta.root.epoch);
-    metas.fold(published.epoch.max(tip), Epoch::max)
+    let newest = metas.fold(published.epoch.max(tip), Epoch::max);
+    Epoch::new(newest.get() + EPOCHS_SKIPPED + vfs.random_u64() % EPOCHS_SKIPPED)
 }

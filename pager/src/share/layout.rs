@@ -36,10 +36,6 @@ pub const TURN_HOLDER: usize = TURN_CLEAN + 2;
 pub const TURN_LEN: usize = TURN_CLEAN + 3;
 /// Its CRC32C.
 pub const TURN_CHECKSUM: usize = TURN_CLEAN + 4;
-/// Length of the note about suspects, in bytes; 0 if there is none.
-pub const NOTE_LEN: usize = TURN_CLEAN + 5;
-/// Its CRC32C.
-pub const NOTE_CHECKSUM: usize = TURN_CLEAN + 6;
 /// 1 while roots are published whose pages are in the memory of the holder only.
 pub const PRIVATE: usize = 7 * LINE;
 /// Behind the last reader slot that was ever used.
