@@ -345,7 +345,8 @@ impl Pager {
         // checkpoint freed waiting for the next commit.
         let root = if tip.state() == root.state() { &tip } else { root };
         if root.epoch > self.published.epoch() {
-            self.published.store(root);
+            // The others first: a writer that knows of this root must not use again what a reader may still come to hold,
+            // who finds the root before it in what they share.
             if let Some(commons) = self.commons.get() {
                 commons.publish(root);
                 commons.tell_figures([
@@ -354,6 +355,7 @@ impl Pager {
                     self.space.file_pages(),
                 ]);
             }
+            self.published.store(root);
         }
     }
 
