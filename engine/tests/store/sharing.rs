@@ -17,7 +17,7 @@ use crate::common::{
 use llmdb_engine::{Background, Durability, Engine, Error, ErrorKind, Options, Sharing};
 use llmdb_vfs::{
     MemoryVfs, OsVfs, Vfs,
-    crash::{CrashVfs, Failure, Fault, OpKind},
+    crash::{CrashVfs, Failure, Fault, Observer, OpKind},
 };
 
 fn shared() -> Options {
@@ -261,6 +261,61 @@ fn without_threads_the_turn_goes_round_by_hand() {
     let engine = Engine::open_on(vfs, "store", Options::default()).unwrap();
     assert_eq!(engine.recovery().replayed_txns, 0);
     assert_sound(&engine);
+}
+
+/// A thread that waits for longer has a bug.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// A process that has begun to publish and has not told the others yet must not use again what these may still come to hold.
+#[test]
+fn what_others_may_come_to_hold_is_not_used_again() {
+    let disk = CrashVfs::new(9);
+    let mut options = shared();
+    options.background = Background::Manual;
+    let open = |disk: CrashVfs| Engine::open_on(Arc::new(disk), "store", options.clone()).unwrap();
+    let (writer, reader) = (open(disk.clone()), open(disk.process()));
+    let begin = |value: u8| {
+        let mut txn = writer.begin_write().unwrap();
+        for key in 0..60_u64 {
+            txn.put(key.to_be_bytes(), [value; 500]).unwrap();
+        }
+        txn
+    };
+    begin(1).commit().unwrap();
+    // The thread that publishes stops at its first step in what the processes share.
+    let (stopped, has_stopped) = std::sync::mpsc::channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let may_go_on = std::sync::Mutex::new(Some(may_go_on));
+    let observer: Observer = Arc::new(move |_, op| {
+        let publishes = std::thread::current().name() == Some("publisher") && op.kind == OpKind::Area;
+        if let Some(may_go_on) = publishes.then(|| may_go_on.lock().unwrap().take()).flatten() {
+            stopped.send(()).unwrap();
+            may_go_on.recv_timeout(PATIENCE).unwrap();
+        }
+    });
+    std::thread::scope(|scope| {
+        let publish = || {
+            let txn = begin(2);
+            disk.observe(Some(observer));
+            txn.commit_with(Durability::Off).unwrap();
+        };
+        let publisher = std::thread::Builder::new().name("publisher".into());
+        let publisher = publisher.spawn_scoped(scope, publish).unwrap();
+        has_stopped.recv_timeout(PATIENCE).unwrap();
+        let mut txn = writer.begin_write().unwrap();
+        let held = reader.snapshot().unwrap();
+        for key in 0..60_u64 {
+            txn.put(key.to_be_bytes(), [3; 500]).unwrap();
+        }
+        go_on.send(()).unwrap();
+        publisher.join().unwrap();
+        txn.commit().unwrap();
+        for key in 0..60_u64 {
+            assert_eq!(held.get(key.to_be_bytes()).unwrap(), Some(&[1; 500][..]), "{key}");
+        }
+    });
+    disk.observe(None);
+    assert_sound(&reader);
 }
 
 /// Lets the other threads end, also if this one panics.
