@@ -30,6 +30,13 @@ fn open(path: &Path) -> Engine {
     Engine::open(path, shared()).unwrap()
 }
 
+/// A process without threads: it gives the turn away behind each transaction.
+fn by_hand(disk: CrashVfs) -> Engine {
+    let mut options = shared();
+    options.background = Background::Manual;
+    Engine::open_on(Arc::new(disk), "store", options).unwrap()
+}
+
 fn get(engine: &Engine, key: u64) -> Option<Vec<u8>> {
     engine.snapshot().unwrap().get(key.to_be_bytes()).unwrap().map(<[u8]>::to_vec)
 }
@@ -270,10 +277,7 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 #[test]
 fn what_others_may_come_to_hold_is_not_used_again() {
     let disk = CrashVfs::new(9);
-    let mut options = shared();
-    options.background = Background::Manual;
-    let open = |disk: CrashVfs| Engine::open_on(Arc::new(disk), "store", options.clone()).unwrap();
-    let (writer, reader) = (open(disk.clone()), open(disk.process()));
+    let (writer, reader) = (by_hand(disk.clone()), by_hand(disk.process()));
     let begin = |value: u8| {
         let mut txn = writer.begin_write().unwrap();
         for key in 0..60_u64 {
@@ -394,10 +398,7 @@ fn a_process_without_work_hands_over_unasked() {
 fn a_process_that_cannot_write_any_more_lets_the_others_go_on() {
     for kind in [OpKind::Completion, OpKind::Sync] {
         let disk = CrashVfs::new(7);
-        let mut options = shared();
-        options.background = Background::Manual;
-        let open = |disk: CrashVfs| Engine::open_on(Arc::new(disk), "store", options.clone()).unwrap();
-        let (failing, other) = (open(disk.clone()), open(disk.process()));
+        let (failing, other) = (by_hand(disk.clone()), by_hand(disk.process()));
         put(&other, 1, "before");
         put(&failing, 2, "by the one that will fail");
         let kept = failing.snapshot().unwrap();
@@ -433,10 +434,7 @@ fn a_process_that_cannot_write_any_more_lets_the_others_go_on() {
 fn a_process_that_cannot_write_its_pages_lets_the_others_go_on() {
     for more in [None, Some(OpKind::Completion), Some(OpKind::Sync)] {
         let disk = CrashVfs::new(8);
-        let mut options = shared();
-        options.background = Background::Manual;
-        let open = |disk: CrashVfs| Engine::open_on(Arc::new(disk), "store", options.clone()).unwrap();
-        let (failing, other) = (open(disk.clone()), open(disk.process()));
+        let (failing, other) = (by_hand(disk.clone()), by_hand(disk.process()));
         put(&other, 1, "before");
         put(&failing, 2, "by the one that will fail");
         let kept = failing.snapshot_latest().unwrap();
