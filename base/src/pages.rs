@@ -105,6 +105,17 @@ pub trait WritePages: ReadPages {
     /// Birth of the pages that are allocated now. A page with this birth belongs to the transaction alone.
     fn epoch(&self) -> Epoch;
 
+    /// Says that nothing is half done: whoever holds pages of the current epoch asks for them again by
+    /// [`WritePages::own`] before changing them. Operations on trees begin with this; a transaction that has outgrown
+    /// its memory writes pages early then, and goes on in the next epoch, so that no page is written twice with one
+    /// birth.
+    ///
+    /// # Errors
+    /// An I/O error. The pages stay in memory.
+    fn rest(&mut self) -> PageResult<()> {
+        Ok(())
+    }
+
     /// A new page, empty but for its header.
     ///
     /// # Errors

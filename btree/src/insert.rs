@@ -45,6 +45,7 @@ impl Tree {
         if key.len() > KEY_LEN_MAX {
             return Err(TreeError::KeyTooLong { len: key.len() });
         }
+        pages.rest()?;
         let payload = Payload::prepare(pages, key.len(), value)?;
         if self.is_empty() {
             self.plant(pages, key, &payload)?;

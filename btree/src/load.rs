@@ -43,6 +43,7 @@ impl Loader {
         if !self.is_behind_last(pages, key)? {
             return Err(TreeError::NotAscending);
         }
+        pages.rest()?;
         let payload = Payload::prepare(pages, key.len(), value)?;
         self.reopen(pages)?;
         if self.tree.is_empty() {

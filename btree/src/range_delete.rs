@@ -50,6 +50,7 @@ impl Tree {
             self.clear(pages)?;
             return Ok(before);
         }
+        pages.rest()?;
         let root = self.root_ref()?;
         self.root = pages.own(root)?;
         let removed = self.cut(pages, self.root, self.height - 1, bounds)?;

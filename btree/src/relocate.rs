@@ -62,6 +62,7 @@ impl Tree {
         if self.is_empty() {
             return Ok(Moved::default());
         }
+        pages.rest()?;
         let root = self.root_ref()?;
         let mut mover = Mover { tree: *self, moves, limits, pages: 0, looks: 0 };
         let (moved, next) = mover.visit(pages, root, self.height - 1, Some(from))?;

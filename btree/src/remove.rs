@@ -18,6 +18,7 @@ impl Tree {
         if self.is_empty() {
             return Ok(false);
         }
+        pages.rest()?;
         let mut path = Path::descend(self, pages, key)?;
         if !path.is_exact() {
             return Ok(false);

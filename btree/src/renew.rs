@@ -45,6 +45,7 @@ impl Tree {
         if view(pages, path.step(depth).child)?.key(index)? == wanted {
             return Ok(false);
         }
+        pages.rest()?;
         path.own(self, pages)?;
         let branch = path.step(depth).child;
         let child = view(pages, branch)?.child(index)?;

@@ -268,7 +268,6 @@ impl PageTxn {
         &mut self,
         choose: impl FnOnce(&mut Writer, &Pager, u64) -> PageResult<PageRange>,
     ) -> PageResult<PageRange> {
-        self.spill_if_due()?;
         let reserve = self.reserve();
         let pager = &*self.pager;
         let writer = self.writer.as_mut().expect("a transaction has the writer until it ends");
@@ -299,14 +298,17 @@ impl PageTxn {
         }
     }
 
-    /// Writes dirty pages early if they take more private memory than they may.
+    /// Writes dirty pages early if they take more private memory than they may. What was written is copied before it
+    /// changes again: of two writings of a page with one birth, a disk that loses the second would show the first.
     fn spill_if_due(&mut self) -> PageResult<()> {
-        if self.pager.space.dirty_pages() * llmdb_base::PAGE_SIZE as u64
-            <= self.pager.options.private_bytes_max
-        {
+        let private_bytes = self.pager.space.dirty_pages() * llmdb_base::PAGE_SIZE as u64;
+        if private_bytes <= self.pager.options.private_bytes_max || !self.open_runs.is_empty() {
             return Ok(());
         }
-        self.pager.spill()
+        self.pager.spill()?;
+        let epoch = self.next_epoch();
+        self.current_mut().epoch = epoch;
+        Ok(())
     }
 
     /// The allocation map as the writer knows it.

@@ -45,6 +45,10 @@ impl WritePages for PageTxn {
         self.current().epoch
     }
 
+    fn rest(&mut self) -> PageResult<()> {
+        self.spill_if_due()
+    }
+
     fn allocate(&mut self, kind: PageKind, level: u8, tree: TreeId) -> PageResult<ChildRef> {
         self.allocate_node(kind, level, tree)
     }

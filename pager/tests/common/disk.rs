@@ -2,12 +2,13 @@
 
 use std::{
     any::Any,
+    collections::HashMap,
     io,
     path::Path,
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use llmdb_base::Timestamp;
+use llmdb_base::{PAGE_SIZE, PageBytes, Timestamp, checksum, header};
 use llmdb_vfs::{AlignedBuf, File, FileLock, LockError, LockKind, Mapping, MemoryVfs, Open, Ring, Vfs};
 
 use super::Rng;
@@ -33,6 +34,10 @@ struct State {
     /// Length beyond which the file cannot grow.
     pub len_max: Option<u64>,
     fail_syncs: bool,
+    /// Given away so far.
+    random_numbers: u64,
+    /// Checksum of each node that was written, by its offset and its birth.
+    nodes: HashMap<(usize, u64), u32>,
     pub synced_writes: u64,
 }
 
@@ -112,7 +117,25 @@ impl State {
             self.seen.resize(end, 0);
         }
         self.seen[offset..end].copy_from_slice(bytes);
+        self.note_nodes(bytes, offset);
         self.unsynced.push((offset, bytes.to_vec()));
+    }
+
+    /// A disk that loses a write shows what was there before: that must not pass for what was written.
+    fn note_nodes(&mut self, bytes: &[u8], offset: usize) {
+        for (index, page) in bytes.chunks_exact(PAGE_SIZE).enumerate() {
+            let page: &PageBytes = page.try_into().expect("chunks of this size");
+            let (place, birth) = (offset + index * PAGE_SIZE, header::birth(page).get());
+            if header::kind(page).is_none() {
+                continue;
+            }
+            let now = checksum::crc32c(0, page);
+            let before = self.nodes.insert((place, birth), now);
+            assert!(
+                before.is_none_or(|before| before == now),
+                "the page at {place} is written twice, both times as born in {birth}"
+            );
+        }
     }
 
     fn sync(&mut self) {
@@ -206,7 +229,9 @@ impl Vfs for Disk {
     }
 
     fn random_u64(&self) -> u64 {
-        7
+        let mut state = self.state();
+        state.random_numbers += 1;
+        state.random_numbers.wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 
     fn open(&self, _path: &Path, _how: Open) -> io::Result<Arc<dyn File>> {

@@ -72,6 +72,7 @@ impl Directory {
     }
 
     pub fn put<P: WritePages>(&mut self, pages: &mut P, slot: usize, seed: u64) -> PageResult<()> {
+        pages.rest()?;
         let old = self.node(pages, slot)?;
         let node = if old.is_none() {
             pages.allocate(PageKind::Leaf, 0, TreeId::new(1))?
@@ -87,6 +88,7 @@ impl Directory {
     pub fn delete<P: WritePages>(&mut self, pages: &mut P, slot: usize) -> PageResult<()> {
         let old = self.node(pages, slot)?;
         if !old.is_none() {
+            pages.rest()?;
             pages.free(old)?;
             self.own(pages)?;
             put_u64(pages.page_mut(self.0)?, header::PAYLOAD + slot * 8, 0);
@@ -101,6 +103,7 @@ impl Directory {
         len: u64,
         seed: u64,
     ) -> PageResult<()> {
+        pages.rest()?;
         let mut writer = pages.begin_run(len)?;
         let value = value(len, seed);
         // Pieces of odd lengths, so that pages end in the middle of them.
