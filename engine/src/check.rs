@@ -184,7 +184,8 @@ impl<P: ReadPages> Walk<'_, P> {
                     ((run.first, llmdb_pager::run_page_count(run.len)), verified)
                 }
             };
-            count += range.1;
+            // What cannot be read may claim to be of any length.
+            count += if verified.is_ok() { range.1 } else { 1 };
             used.push(range);
             unreadable.extend(verified.err());
             stopped |= !progress(count);
