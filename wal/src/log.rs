@@ -48,6 +48,8 @@ pub struct Log {
     pub(crate) writer_open: AtomicBool,
     /// End of the last finished record.
     pub(crate) appended: AtomicU64,
+    /// Length of the last finished record in bytes. A hint.
+    pub(crate) last_record_bytes: AtomicU64,
     pub(crate) counters: Counters,
     pub(crate) told: OnceLock<Told>,
     /// Whether a new segment may overwrite a former one, see [`Log::recycle`].
@@ -120,6 +122,7 @@ impl Log {
             staging: Mutex::default(),
             writer_open: AtomicBool::new(false),
             appended: AtomicU64::new(end.get()),
+            last_record_bytes: AtomicU64::new(0),
             counters: Counters::default(),
             told: OnceLock::new(),
             recycles: AtomicBool::new(true),

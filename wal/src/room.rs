@@ -17,12 +17,12 @@ use crate::{
     tail::{Fill, Obstacle, Segment},
 };
 
-/// Whether the record being appended is so long that it will fill the space it gets.
+/// Whether what is being appended will soon fill the space it gets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Haste {
-    /// A short record: space is filled with zeros first, so that many small writes find it allocated.
+    /// Short records: space is filled with zeros first, so that many small writes find it allocated.
     None,
-    /// A long one: it overwrites its space at once, so zeros would only double the writing.
+    /// Long ones: they overwrite their space at once, so zeros would only double the writing.
     Bulk,
 }
 
@@ -41,7 +41,7 @@ impl Log {
     pub(crate) fn overcome(&self, obstacle: Obstacle, haste: Haste) -> LogResult<()> {
         self.check_usable()?;
         match obstacle {
-            Obstacle::Segment => self.begin_segment(),
+            Obstacle::Segment => self.begin_segment(haste),
             Obstacle::Space => self.reserve_space(haste),
             Obstacle::Batch => {
                 lock(&self.tail).seal(Fill::Full);
@@ -122,7 +122,7 @@ impl Log {
     }
 
     /// Goes on in a new segment, once all of the old one is on the media.
-    fn begin_segment(&self) -> LogResult<()> {
+    fn begin_segment(&self, haste: Haste) -> LogResult<()> {
         self.drain()?;
         let mut files = lock(&self.files);
         let (first_lsn, previous_end) = match &lock(&self.tail).segment {
@@ -135,7 +135,7 @@ impl Log {
         let index = files.next_index;
         files.next_index += 1;
         let header = SegmentHeader { store: self.store, index, first_lsn, previous_end };
-        let (prepared, checksum) = self.prepare_segment(&mut files, &header)?;
+        let (prepared, checksum) = self.prepare_segment(&mut files, &header, haste)?;
         if let Some(told) = self.told.get() {
             (told.0)(index)
                 .map_err(|error| self.poison(LogError::io("note that a log segment began", error)))?;
@@ -175,7 +175,12 @@ impl Log {
     }
 
     /// A file with a durable name, some space, and a durable header. On a clean error it is gone again.
-    fn prepare_segment(&self, files: &mut Files, header: &SegmentHeader) -> LogResult<(Prepared, u32)> {
+    fn prepare_segment(
+        &self,
+        files: &mut Files,
+        header: &SegmentHeader,
+        haste: Haste,
+    ) -> LogResult<(Prepared, u32)> {
         let name = Name::Segment(header.index);
         if !files.folder_is_durable {
             self.folder.create()?;
@@ -186,9 +191,9 @@ impl Log {
         let prepared = match if recycles { files.spares.pop() } else { None } {
             Some(spare) => {
                 self.folder.rename(Name::Spare(spare.index), name)?;
-                self.prepare_file(name, Create::Never)
+                self.prepare_file(name, Create::Never, haste)
             }
-            None => self.prepare_file(name, Create::New),
+            None => self.prepare_file(name, Create::New, haste),
         };
         let made = prepared.and_then(|prepared| {
             let checksum = self.write_header(&*prepared.file, header)?;
@@ -200,14 +205,14 @@ impl Log {
         made
     }
 
-    fn prepare_file(&self, name: Name, create: Create) -> LogResult<Prepared> {
+    fn prepare_file(&self, name: Name, create: Create, haste: Haste) -> LogResult<Prepared> {
         let file = self.folder.open(name, create, true)?;
         let unit = BLOCK_SIZE as u64;
         let len = file.len().map_err(LogError::during("ask for the length of a log segment"))?;
         let mut reserved = len - len % unit;
         if reserved <= SEGMENT_HEADER_LEN {
             reserved = SEGMENT_HEADER_LEN + self.options.window_bytes;
-            self.reserve(&*file, 0, reserved, Haste::None)?;
+            self.reserve(&*file, 0, reserved, haste)?;
         }
         file.sync_data().map_err(|error| self.poison(LogError::io("sync a new log segment", error)))?;
         self.folder.sync().map_err(|error| self.poison(error))?;

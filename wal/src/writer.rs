@@ -10,6 +10,9 @@ use crate::{Log, LogError, LogResult, room::Haste};
 /// Small pieces are collected here, so that they do not take the lock one by one.
 const STAGED_BYTES_MAX: usize = 16 << 10;
 
+/// A record that takes this part of a window, or more, makes zeros in front of the log not worth their writing.
+const BULK_PART: u64 = 4;
+
 /// A record being appended. It may be of any length: what is long is written while the rest is still coming.
 ///
 /// Dropping it without [`RecordWriter::finish`] abandons the record: it leaves no trace for readers of the
@@ -78,6 +81,7 @@ impl<'log> RecordWriter<'log> {
         let lsn = self.end_record()?;
         // Release: whoever reads this LSN and syncs to it finds the record in the tail.
         self.log.appended.store(lsn.get(), Ordering::Release);
+        self.log.last_record_bytes.store(self.len, Ordering::Relaxed);
         self.log.counters.records.add(1);
         self.log.counters.appended_bytes.add(self.len);
         Ok(lsn)
@@ -118,8 +122,10 @@ impl<'log> RecordWriter<'log> {
         }
     }
 
+    /// Who has written much will go on to: one record, or one long record after the other.
     fn haste(&self) -> Haste {
-        if self.len >= self.log.options.window_bytes { Haste::Bulk } else { Haste::None }
+        let len = self.len.max(self.log.last_record_bytes.load(Ordering::Relaxed));
+        if len >= self.log.options.window_bytes / BULK_PART { Haste::Bulk } else { Haste::None }
     }
 }
 

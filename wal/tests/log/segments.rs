@@ -167,3 +167,23 @@ fn a_long_record_reaches_through_many_segments() {
     // Somebody who does is told.
     assert!(place.open(first, TailPolicy::Strict).is_err());
 }
+
+/// Zeros in front of the log are for short records, which find the space of their file allocated.
+#[test]
+fn long_records_fill_their_space_themselves() {
+    let zeroed_after = |record_bytes: usize| {
+        let place = Place::in_memory(LogOptions::default());
+        let log = place.create();
+        let zeroed = (0..40)
+            .map(|number| {
+                commit(&log, &record(number, record_bytes));
+                log.stats().zeroed_bytes
+            })
+            .collect::<Vec<_>>();
+        (zeroed[1], zeroed[39])
+    };
+    let (first, last) = zeroed_after(300 << 10);
+    assert_eq!(last, first, "only the first record did not know what would follow");
+    let (first, last) = zeroed_after(100 << 10);
+    assert!(last > first, "{last} bytes of zeros");
+}
