@@ -32,6 +32,7 @@ use crate::{
     range::PageRange,
     roots::RootRecord,
     stats::Counters,
+    writeback::Pace,
 };
 
 /// A checkpoint under way. Dropping it before it is finished abandons it: its pages are dirty again, and the next
@@ -201,7 +202,7 @@ impl Checkpoint {
     pub fn write(&mut self, progress: &mut dyn FnMut(Progress)) -> PageResult<()> {
         let total_pages = self.page_count();
         let pager = &self.pager;
-        let written = pager.write_back(&self.pages, &mut |written_pages| {
+        let written = pager.write_back(&self.pages, Pace::steady(), &mut |written_pages| {
             progress(Progress { written_pages, total_pages });
         });
         // What was lost on the way was written as zeros, which no root must come to name.

@@ -1,7 +1,11 @@
 //! Private pages on their way to the file.
 
+mod pace;
+
 use llmdb_base::{Corruption, Epoch, PAGE_SIZE, PageBytes, PageError, PageResult, Pgno, header};
 use llmdb_vfs::write_all_at;
+
+pub(crate) use pace::Pace;
 
 use crate::{pager::Pager, range::PageRange, stats::Counters, store::node_checksum};
 
@@ -15,7 +19,12 @@ impl Pager {
     ///
     /// # Errors
     /// An I/O error; some pages may have been written.
-    pub(crate) fn write_back(&self, ranges: &[PageRange], written: &mut dyn FnMut(u64)) -> PageResult<()> {
+    pub(crate) fn write_back(
+        &self,
+        ranges: &[PageRange],
+        mut pace: Pace,
+        written: &mut dyn FnMut(u64),
+    ) -> PageResult<()> {
         if !ranges.is_empty() {
             // To write behind the end of a file that was cut would fill the gap with zeros.
             self.check_not_cut()?;
@@ -32,6 +41,7 @@ impl Pager {
                     .pages()
                     .try_for_each(|pgno| self.copy_with_checksum(Pgno::new(pgno), floor, &mut buffer))?;
                 self.write_piece(piece, &buffer)?;
+                pace.note(self.store.file(), Pgno::new(piece.first()).offset(), buffer.len() as u64);
                 first = piece.end();
                 count += piece.count();
                 written(count);
@@ -42,15 +52,9 @@ impl Pager {
 
     fn write_piece(&self, piece: PageRange, bytes: &[u8]) -> PageResult<()> {
         let offset = Pgno::new(piece.first()).offset();
-        let file = self.store.file();
-        write_all_at(file, bytes, offset).map_err(|source| {
+        write_all_at(self.store.file(), bytes, offset).map_err(|source| {
             PageError::io(format!("write {} bytes at {offset} of the data file", bytes.len()), source)
-        })?;
-        if piece.count() == WRITE_PAGES_MAX {
-            // The sync at the end then finds little left to do.
-            file.start_writeback(offset, bytes.len() as u64);
-        }
-        Ok(())
+        })
     }
 
     /// Appends a page that was made since the durable epoch `floor`.
@@ -89,7 +93,8 @@ impl Pager {
             return Ok(());
         }
         let ranges = self.space.take_dirty();
-        let written = self.write_back(&ranges, &mut |_| ()).and_then(|()| self.check_not_cut());
+        let written =
+            self.write_back(&ranges, Pace::hasty(), &mut |_| ()).and_then(|()| self.check_not_cut());
         if let Err(error) = written {
             ranges.into_iter().for_each(|range| self.space.mark_dirty(range));
             return Err(error);
@@ -110,7 +115,7 @@ impl Pager {
             return Ok(());
         }
         let ranges = self.space.take_unwritten();
-        if let Err(error) = self.write_back(&ranges, &mut |_| ()) {
+        if let Err(error) = self.write_back(&ranges, Pace::hasty(), &mut |_| ()) {
             ranges.into_iter().for_each(|range| self.space.mark_dirty(range));
             return Err(error);
         }

@@ -124,6 +124,12 @@ pub trait File: Send + Sync + fmt::Debug {
     /// Asks for the writing back of a range to begin. A hint: no guarantee, no error.
     fn start_writeback(&self, offset: u64, len: u64);
 
+    /// Waits until the writing back of a range that was begun has ended, so that the disk is not given more at a time
+    /// than it can do beside other work. A hint: nothing is durable by it.
+    fn await_writeback(&self, offset: u64, len: u64) {
+        let _ = (offset, len);
+    }
+
     /// Reserves space for a range, which reads as zeros until written; the file grows to hold it. `StorageFull`
     /// if there is none; the file may have grown by a part of it then.
     fn allocate(&self, offset: u64, len: u64) -> io::Result<()>;

@@ -128,6 +128,11 @@ impl File for OsFile {
     }
 
     #[cfg(target_os = "linux")]
+    fn await_writeback(&self, offset: u64, len: u64) {
+        super::writeback::wait(&self.file, offset, len);
+    }
+
+    #[cfg(target_os = "linux")]
     fn is_cached(&self, offset: u64) -> bool {
         use rustix::io::{Errno, ReadWriteFlags, preadv2};
         let mut byte = [0];
