@@ -150,6 +150,8 @@ impl<P: WritePages> Mover<'_, P> {
 
 /// A copy of `run` in pages of its own.
 fn copy_run<P: WritePages>(pages: &mut P, run: &RunRef) -> PageResult<RunRef> {
+    // A damaged page may name a run that is not there, of any length: no room is made for such.
+    pages.run_part(run, 0, 0)?;
     let mut writer = pages.begin_run(run.len)?;
     while writer.written < run.len {
         let len = usize::try_from(COPY_BYTES.min(run.len - writer.written)).expect("at most 256 KiB");

@@ -181,6 +181,8 @@ impl Drop for Copy {
 
 pub(crate) fn copy_run<P: ReadPages>(from: &P, to: &mut PageTxn, run: &RunRef) -> Result<RunRef> {
     const CHUNK_BYTES: usize = 1 << 20;
+    // A damaged page may name a run that is not there, of any length: no room is made for such.
+    from.run_part(run, 0, 0)?;
     let mut writer = to.begin_run(run.len)?;
     while writer.written < run.len {
         let want = CHUNK_BYTES.min(usize::try_from(run.len - writer.written).unwrap_or(CHUNK_BYTES));

@@ -112,6 +112,8 @@ pub(crate) fn copy_run<P: WritePages>(
     kept: u64,
     tail: &[u8],
 ) -> PageResult<RunRef> {
+    // A damaged page may name a run that is not there, of any length: no room is made for such.
+    pages.run_part(run, 0, 0)?;
     let mut writer = pages.begin_run(kept + tail.len() as u64)?;
     while writer.written < kept {
         let len = usize::try_from(PIECE_BYTES.min(kept - writer.written)).expect("at most 256 KiB");
