@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use llmdb_base::{PageError, PageErrorKind, Pgno, ReadPages, sync::lock};
+use llmdb_base::{PageError, PageErrorKind, Pgno, ReadPages};
 use llmdb_btree::{PageUse, Tree};
 use llmdb_pager::{ReadGuard, Visible};
 use llmdb_wal::{Replay, TailPolicy};
@@ -114,7 +114,7 @@ impl Shared {
             return;
         }
         // A checkpoint would give up segments while they are read.
-        let _one = lock(&self.checkpointing);
+        let _one = self.checkpointing.enter();
         let verified = self.verify_log().or_else(|_| {
             // What is being written right now looks like damage. Without writers, damage is what it looks like.
             let _permit = self.gate.enter();

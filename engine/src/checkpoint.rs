@@ -4,24 +4,27 @@
 //! ```text
 //!  under the gate   take the tip and the pages written since the last checkpoint     (no writer runs)
 //!                   force the log up to the tip                                      (writers go on from here)
-//!                   write the pages, force the data file
+//!                   write the pages, as the log grows (`spread`), force the data file
 //!                   write the meta page of the older generation
 //!                   retire log before the root of the generation that is older now
 //!  under the gate   cut off the free end of the file, if it is long
 //! ```
 
+mod spread;
+mod turnstile;
+
 use std::{sync::atomic::Ordering, time::Duration};
 
-use llmdb_base::{
-    plant::{Bug, planted},
-    sync::lock,
-};
+use llmdb_base::plant::{Bug, planted};
 
 use crate::{
     Background, Engine, Error, Result,
     engine::Shared,
     pace::{self, Backlog, Toll},
 };
+
+use spread::Spread;
+pub(crate) use turnstile::Turnstile;
 
 /// Bytes of log that an operation takes, where only the bytes are known: few, so that the error is on the safe side.
 const OP_BYTES: u64 = 64;
@@ -46,7 +49,7 @@ impl Engine {
 impl Shared {
     /// Writes a checkpoint, waiting for one that is under way first.
     pub(crate) fn checkpoint_now(&self) -> Result<()> {
-        let _one = lock(&self.checkpointing);
+        let _one = self.checkpointing.enter();
         self.checkpoint_locked()
     }
 
@@ -156,7 +159,7 @@ impl Shared {
     /// so a failure is reported by what follows: a poisoned store refuses the next writer, and a full disk is tried
     /// again at the next commit.
     fn checkpoint_quietly(&self, is_due: fn(&Self) -> bool) {
-        let _one = lock(&self.checkpointing);
+        let _one = self.checkpointing.enter();
         if !is_due(self) || !self.is_open() {
             return;
         }
@@ -187,12 +190,15 @@ impl Shared {
         // The checkpoint must not show a state that the log could still lose: commits would become durable out
         // of order.
         self.sync_to(root.lsn)?;
-        checkpoint.write(&mut |_| ())?;
+        let interval_bytes = log_bytes.wrapping_sub(self.checkpointed_bytes.load(Ordering::Acquire));
+        let mut spread = Spread::new(self, log_bytes, interval_bytes);
+        checkpoint.write(&mut |progress| spread.keep(progress))?;
         checkpoint.finish()?;
         self.checkpointed_bytes.store(log_bytes, Ordering::Release);
         self.checkpoint_count.fetch_add(1, Ordering::Relaxed);
         let ended_us = self.vfs.monotonic_us();
-        self.pace.finish_checkpoint(ended_us.saturating_sub(began_us), ended_us);
+        let worked_us = ended_us.saturating_sub(began_us).saturating_sub(spread.waited_us());
+        self.pace.finish_checkpoint(worked_us, ended_us);
         let mut keep_from = self.pager.older_durable().lsn;
         if planted(Bug::CutLogAtNewerMeta) {
             keep_from = root.lsn;

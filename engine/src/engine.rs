@@ -5,18 +5,15 @@ use std::{
     sync::{Arc, atomic::AtomicBool, atomic::AtomicU64, atomic::Ordering},
 };
 
-use llmdb_base::{
-    Timestamp,
-    sync::{Mutex, lock},
-};
+use llmdb_base::{Timestamp, sync::Mutex};
 use llmdb_pager::{Pager, Visible};
 use llmdb_vfs::{FileLock, MemoryVfs, OsOptions, OsVfs, Vfs};
 use llmdb_wal::Log;
 
 use crate::{
     Background, Commit, Error, Options, RecoveryReport, Result, Snapshot, WriteTxn, background::Workers,
-    calm::Calm, commit::Unpublished, feed::Pins, gate::Gate, keeping::Keeping, long_readers::Watch, open,
-    pace::Pace, share::Company,
+    calm::Calm, checkpoint::Turnstile, commit::Unpublished, feed::Pins, gate::Gate, keeping::Keeping,
+    long_readers::Watch, open, pace::Pace, share::Company,
 };
 
 /// How long a writer that does not want to wait gives another process to hand over what it does not use.
@@ -45,7 +42,7 @@ pub(crate) struct Shared {
     pub gate: Gate,
     pub unpublished: Unpublished,
     /// Held while a checkpoint is under way: there is one at a time.
-    pub checkpointing: Mutex<()>,
+    pub checkpointing: Turnstile,
     pub checkpoint_count: AtomicU64,
     /// Bytes of records that recovery replayed when the store was opened.
     pub replayed_bytes: u64,
@@ -242,7 +239,7 @@ impl Shared {
         if self.options.read_only {
             return Ok(());
         }
-        let _one = lock(&self.checkpointing);
+        let _one = self.checkpointing.enter();
         self.check_poison()?;
         self.close_cleanly()
     }

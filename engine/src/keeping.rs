@@ -59,7 +59,7 @@ impl Engine {
         let Some(log) = shared.log.as_ref().filter(|_| shared.options.archive.is_some()) else {
             return Err(Error::Misuse("the store was opened without an archive".into()));
         };
-        let one = lock(&shared.checkpointing);
+        let one = shared.checkpointing.enter();
         let tip = {
             let _permit = shared.gate.enter();
             shared.take_turn(shared.options.lock_timeout_us)?;

@@ -17,7 +17,7 @@ mod merge;
 
 use std::sync::atomic::Ordering;
 
-use llmdb_base::{ReadPages, sync::lock};
+use llmdb_base::ReadPages;
 use llmdb_btree::{Lost, Tree, Value};
 use llmdb_pager::{PageTxn, ReadGuard, RootState, Visible};
 
@@ -77,7 +77,7 @@ impl Engine {
     /// [`Error::ReadOnly`].
     pub fn mend(&self) -> Result<MendReport> {
         self.shared.check_writable()?;
-        let _one = lock(&self.shared.checkpointing);
+        let _one = self.shared.checkpointing.enter();
         let report = {
             let _permit = self.shared.gate.enter();
             self.shared.mend_alone()?

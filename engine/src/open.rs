@@ -15,8 +15,8 @@ use llmdb_wal::{LogOptions, Replay, TailPolicy};
 
 use crate::{
     Background, Error, LogTail, Options, RecoveryReport, Result, Sharing, StartFrom, background::Workers,
-    calm::Calm, commit::Unpublished, engine::Shared, feed::Pins, gate::Gate, keeping::Keeping,
-    long_readers::Watch, mend::at_open, overlay, pace::Pace, recovery, share,
+    calm::Calm, checkpoint::Turnstile, commit::Unpublished, engine::Shared, feed::Pins, gate::Gate,
+    keeping::Keeping, long_readers::Watch, mend::at_open, overlay, pace::Pace, recovery, share,
 };
 
 /// Where a store keeps its files.
@@ -107,7 +107,7 @@ pub(crate) fn shared(
         options,
         gate: Gate::default(),
         unpublished: Unpublished::default(),
-        checkpointing: Mutex::new(()),
+        checkpointing: Turnstile::default(),
         checkpoint_count: AtomicU64::new(0),
         replayed_bytes,
         checkpointed_bytes: AtomicU64::new(0),

@@ -15,7 +15,6 @@
 use llmdb_base::{
     Pgno,
     plant::{Bug, planted},
-    sync::lock,
 };
 use llmdb_pager::RootRecord;
 
@@ -99,7 +98,7 @@ impl Engine {
                 (root, state) = self.scrub_log(report)?;
             }
         }
-        let _one = lock(&shared.checkpointing);
+        let _one = shared.checkpointing.enter();
         let mut from = Some(Pgno::new(0));
         while let Some(next) = from {
             let wiped = {
@@ -127,7 +126,7 @@ impl Engine {
     fn scrub_log(&self, report: &mut ScrubReport) -> Result<(RootRecord, LogState)> {
         let shared = &self.shared;
         let (root, newest) = shared.turn_over_log()?;
-        let _one = lock(&shared.checkpointing);
+        let _one = shared.checkpointing.enter();
         shared.checkpoint_locked()?;
         shared.checkpoint_locked()?;
         let _permit = shared.enter_to_write()?;

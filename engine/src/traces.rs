@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use llmdb_base::{Lsn, PAGE_SIZE, Pgno, sync::lock};
+use llmdb_base::{Lsn, PAGE_SIZE, Pgno};
 use llmdb_vfs::{Create, Open};
 use llmdb_wal::{LogFolders, LogReader};
 use memchr::memmem::Finder;
@@ -108,7 +108,7 @@ impl Engine {
             shared.take_turn(shared.options.lock_timeout_us)?;
         }
         // Segments must not go away while they are read.
-        let _one = lock(&shared.checkpointing);
+        let _one = shared.checkpointing.enter();
         let total = shared.pager.stats().file_pages * PAGE_SIZE as u64;
         let finders: Vec<Finder<'_>> = needles.iter().map(Finder::new).collect();
         let longest = needles.iter().map(Vec::len).max().unwrap_or(0);

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use llmdb_base::{ChildRef, Epoch, PAGE_SIZE, Pgno, ReadPages, RunRef, header, sync::lock};
+use llmdb_base::{ChildRef, Epoch, PAGE_SIZE, Pgno, ReadPages, RunRef, header};
 use llmdb_btree::{PageUse, Tree};
 use llmdb_pager::{ReadGuard, Visible};
 use llmdb_vfs::{Create, Open, Vfs, write_all_at};
@@ -247,7 +247,7 @@ impl Shared {
             return if is_checkpoint { Ok(guard) } else { Err(Error::ReadOnly(why)) };
         }
         let held = {
-            let _one = lock(&self.checkpointing);
+            let _one = self.checkpointing.enter();
             self.checkpoint_with(|| self.pager.try_begin_read(Visible::Tip))?
         };
         self.hand_over_by_hand();

@@ -1,7 +1,5 @@
 //! Going out: the last process closes the store, the others leave it to those who stay.
 
-use llmdb_base::sync::lock;
-
 use super::{Company, PROCESS};
 use crate::{Error, Result, engine::Shared, open::Places};
 
@@ -31,7 +29,7 @@ impl Shared {
             let Some(_permit) = self.gate.try_enter() else { return Err(open_txn()) };
             self.take_turn(self.options.lock_timeout_us)?;
         }
-        let _one = lock(&self.checkpointing);
+        let _one = self.checkpointing.enter();
         self.close_cleanly()?;
         company.show_pages();
         if let Some((_, commons)) = self.company() {
@@ -43,7 +41,7 @@ impl Shared {
     }
 
     fn hand_over_now(&self) -> Result<()> {
-        let _one = lock(&self.checkpointing);
+        let _one = self.checkpointing.enter();
         let Some(_permit) = self.gate.try_enter() else { return Err(open_txn()) };
         self.hand_over_held()
     }

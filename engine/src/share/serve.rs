@@ -143,7 +143,7 @@ impl Shared {
 
     /// Writes the pages that other processes cannot see yet.
     fn show_pages(&self) -> Result<()> {
-        let _one = lock(&self.checkpointing);
+        let _one = self.checkpointing.enter();
         let _permit = self.gate.enter();
         let Some((company, _)) = self.company().filter(|(_, commons)| commons.holds_turn()) else {
             return Ok(());
@@ -176,7 +176,7 @@ impl Shared {
         if !commons.holds_turn() || !company.has_company()? {
             return Ok(());
         }
-        let _one = lock(&self.checkpointing);
+        let _one = self.checkpointing.enter();
         let Some(_permit) = self.gate.try_enter() else {
             return Err(Error::Misuse("a write transaction is still open".into()));
         };

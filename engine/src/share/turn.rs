@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering::{Release, SeqCst};
 use llmdb_base::{
     checksum::crc32c,
     plant::{Bug, planted},
-    sync::lock,
 };
 use llmdb_pager::{Commons, OpenError, RootState, share::layout};
 
@@ -283,7 +282,7 @@ impl Shared {
     /// Those of forcing the log and of writing pages. The turn is ours still then if the others could not read what is
     /// published; otherwise it was abandoned.
     pub(crate) fn hand_over(&self) -> Result<()> {
-        let _one = lock(&self.checkpointing);
+        let _one = self.checkpointing.enter();
         let _permit = self.gate.enter();
         self.hand_over_held()
     }
