@@ -5,6 +5,10 @@
 //!                     |                                                                  |
 //!                     +------------------ stays here, untouched, until ------------------+
 //! ```
+//!
+//! A write that is alone when somebody waits for it goes past the ring: a plain call completes in the thread that waits,
+//! where the ring needs another thread of the kernel to see that the bytes are forced. On a busy machine each change of
+//! threads costs a turn of the scheduler.
 #![expect(unsafe_code, reason = "door 3: calls of the kernel without a safe wrapper")]
 
 use std::{collections::VecDeque, fmt, io, mem::ManuallyDrop, os::fd::AsRawFd, sync::Arc};
@@ -21,9 +25,12 @@ use crate::{AlignedBuf, BLOCK_SIZE, Completion, File, Ring, RingKind, disk::chec
 /// 1. A buffer whose write was queued, and the file it goes to, stay in their slot until the completion of that
 ///    write was taken from the ring; if it can never be taken, they are leaked.
 /// 2. The index of the slot is the user data of the write, so a slot is used again only after its completion.
-/// 3. Slots and done writes together are at most `depth`, which both queues of the kernel have room for.
+/// 3. Slots, done writes and the lone one together are at most `depth`, which both queues of the kernel have room for.
+/// 4. While there is a lone write, nothing is under way or done.
 pub(super) struct UringRing {
     ring: IoUring,
+    /// The kernel has not been told of it yet.
+    lone: Option<UnderWay>,
     slots: Vec<Option<ManuallyDrop<UnderWay>>>,
     done: VecDeque<Completion>,
     kind: RingKind,
@@ -46,17 +53,28 @@ impl UringRing {
         let entries = u32::try_from(depth.max(1)).map_err(|_| io::ErrorKind::InvalidInput)?;
         let ring = IoUring::builder().dontfork().build(entries.next_power_of_two())?;
         let slots = (0..depth).map(|_| None).collect();
-        Ok(Self { ring, slots, done: VecDeque::with_capacity(depth), kind: RingKind::IoUring })
+        let done = VecDeque::with_capacity(depth);
+        Ok(Self { ring, lone: None, slots, done, kind: RingKind::IoUring })
     }
 
     fn started(&self) -> usize {
         self.slots.iter().flatten().count()
     }
 
-    /// Queues a write of `write.buffer` to `descriptor`, which `write.file` keeps open.
-    fn queue(&mut self, descriptor: i32, write: UnderWay) -> io::Result<()> {
+    /// Queues the lone write, if there is one: there will be others beside it.
+    fn queue_lone(&mut self) {
+        if let Some(lone) = self.lone.take() {
+            self.queue(lone);
+        }
+    }
+
+    /// Queues a write, or makes it at once if its file has meanwhile turned out to be none for this ring.
+    fn queue(&mut self, write: UnderWay) {
+        let Some((descriptor, len)) = write.direct_descriptor().zip(u32::try_from(write.len).ok()) else {
+            self.done.push_back(write.make());
+            return;
+        };
         let slot = self.slots.iter().position(Option::is_none).expect("there is room, as checked (3)");
-        let len = u32::try_from(write.len).map_err(|_| io::ErrorKind::InvalidInput)?;
         let entry = opcode::Write::new(types::Fd(descriptor), write.buffer.as_ptr(), len)
             .offset(write.offset)
             .rw_flags(libc::RWF_DSYNC)
@@ -67,7 +85,6 @@ impl UringRing {
         // the buffer, so nobody changes it meanwhile.
         let pushed = unsafe { self.ring.submission().push(&entry) };
         pushed.expect("the queue has room for every slot (3)");
-        Ok(())
     }
 
     /// Hands queued writes to the kernel and waits until `want` completions are there: one call, as a rule.
@@ -105,6 +122,18 @@ impl UringRing {
 }
 
 impl UnderWay {
+    /// Of its file, if that can be written past the page cache.
+    fn direct_descriptor(&self) -> Option<i32> {
+        let file = self.file.as_any().downcast_ref::<OsFile>()?;
+        file.direct().map(AsRawFd::as_raw_fd)
+    }
+
+    /// Writes and forces it while we wait.
+    fn make(self) -> Completion {
+        let result = write_durable(&*self.file, &self.buffer[..self.len], self.offset);
+        Completion { token: self.token, buffer: self.buffer, result }
+    }
+
     /// The completion that follows from the kernel's answer: a count of bytes, or an error below zero.
     fn complete(self, answer: i32) -> Completion {
         let written = usize::try_from(answer).unwrap_or(0);
@@ -149,24 +178,23 @@ impl Ring for UringRing {
     ) -> io::Result<()> {
         check_blocks(offset, len, buffer.len())?;
         check_room(self.in_flight(), self.slots.len())?;
-        let direct = file.as_any().downcast_ref::<OsFile>().and_then(OsFile::direct);
-        let Some(direct) = direct else {
+        let write = UnderWay { token, file: Arc::clone(file), buffer, len, offset };
+        if write.direct_descriptor().is_none() {
             PortableRing::say_why("the file cannot be written past the page cache");
             self.kind = RingKind::Portable;
-            let result = write_durable(&**file, &buffer[..len], offset);
-            self.done.push_back(Completion { token, buffer, result });
-            return Ok(());
-        };
-        let descriptor = direct.as_raw_fd();
-        self.queue(descriptor, UnderWay { token, file: Arc::clone(file), buffer, len, offset })?;
-        // Alone in the ring, it is sent by the same call that waits for it.
-        if self.started() > 1 {
-            self.kick();
         }
+        if self.in_flight() == 0 {
+            self.lone = Some(write);
+            return Ok(());
+        }
+        self.queue_lone();
+        self.queue(write);
+        self.kick();
         Ok(())
     }
 
     fn kick(&mut self) {
+        self.queue_lone();
         if !self.ring.submission().is_empty() {
             // What could not be sent stays queued, and `wait` meets the error again.
             let _ = self.enter(0);
@@ -174,6 +202,9 @@ impl Ring for UringRing {
     }
 
     fn wait(&mut self) -> Option<Completion> {
+        if let Some(lone) = self.lone.take() {
+            return Some(lone.make());
+        }
         loop {
             self.reap();
             if let Some(done) = self.done.pop_front() {
@@ -189,7 +220,7 @@ impl Ring for UringRing {
     }
 
     fn in_flight(&self) -> usize {
-        self.started() + self.done.len()
+        self.started() + self.done.len() + usize::from(self.lone.is_some())
     }
 
     fn kind(&self) -> RingKind {
@@ -200,6 +231,7 @@ impl Ring for UringRing {
 impl Drop for UringRing {
     /// Waits for every write, since the kernel reads their buffers until they complete.
     fn drop(&mut self) {
+        self.queue_lone();
         while self.started() > 0 {
             if self.enter(1).is_err() {
                 // What is left in the slots is leaked (1).
