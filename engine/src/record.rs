@@ -275,15 +275,21 @@ fn bound(kind: u8, key: &[u8]) -> Result<Bound<&[u8]>> {
 /// Reads the operations of a record one after the other, in memory bounded by the longest key.
 #[derive(Debug)]
 pub struct OpReader<R> {
-    source: R,
+    source: Counted<R>,
     key: Vec<u8>,
     end_key: Vec<u8>,
     value_left: u64,
 }
 
 impl<R: Read> OpReader<R> {
-    /// Reads from the start of a record.
+    /// Reads from the start of a record of any length.
     pub fn new(source: R) -> Self {
+        Self::of_len(source, u64::MAX)
+    }
+
+    /// Reads from the start of a record of `len` bytes: a value that claims more is refused before any of it is read.
+    pub fn of_len(source: R, len: u64) -> Self {
+        let source = Counted { source, left: len };
         Self { source, key: Vec::new(), end_key: Vec::new(), value_left: 0 }
     }
 
@@ -341,8 +347,11 @@ impl<R: Read> OpReader<R> {
             OpCode::Begin => Op::Begin(TxnId::new(value_len)),
             OpCode::Commit => Op::Commit(Timestamp::new(value_len.cast_signed())),
             OpCode::Put => {
-                if value_len > VALUE_LEN_MAX {
-                    return Err(Error::BadRecord(format!("a value of {value_len} bytes")));
+                let left = self.source.left;
+                if value_len > VALUE_LEN_MAX.min(left) {
+                    return Err(Error::BadRecord(format!(
+                        "a value of {value_len} bytes, and {left} are left"
+                    )));
                 }
                 self.value_left = value_len;
                 Op::Put { tree, key, value_len }
@@ -361,6 +370,21 @@ impl<R: Read> OpReader<R> {
             OpCode::Savepoint => Op::Savepoint(raw_tree),
             OpCode::Rollback => Op::Rollback(raw_tree),
         })
+    }
+}
+
+/// Knows how much is left.
+#[derive(Debug)]
+struct Counted<R> {
+    source: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.source.read(buf)?;
+        self.left = self.left.saturating_sub(count as u64);
+        Ok(count)
     }
 }
 
@@ -428,6 +452,16 @@ mod tests {
             assert_eq!(reader.next_op().unwrap().as_ref(), Some(op));
         }
         assert_eq!(reader.next_op().unwrap(), None);
+    }
+
+    #[test]
+    fn a_value_is_no_longer_than_what_is_left_of_its_record() {
+        let stored =
+            [bytes(&[Op::Put { tree: TreeId::new(2), key: b"ab", value_len: 3 }]), vec![7; 3]].concat();
+        let len = stored.len() as u64;
+        assert!(OpReader::of_len(stored.as_slice(), len).next_op().is_ok());
+        let short = OpReader::of_len(stored.as_slice(), len - 1).next_op().unwrap_err();
+        assert!(short.to_string().contains("a value of 3 bytes, and 2 are left"), "{short}");
     }
 
     #[test]

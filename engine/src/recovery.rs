@@ -167,7 +167,7 @@ fn replay_all(
         if planted(Bug::DropTailRecord) && end == last {
             break;
         }
-        applier.apply(record, end)?;
+        applier.apply(record, len, end)?;
         report.replayed_txns += 1;
         report.replayed_bytes += len;
     }

@@ -84,9 +84,9 @@ impl Applier {
         self.scout = Scout::new(pager).ok();
     }
 
-    /// Applies one record, which must be whole, and says which commit it was.
-    pub(crate) fn apply<R: Read>(&mut self, record: R, end: Lsn) -> Result<Commit> {
-        let mut ops = OpReader::new(record);
+    /// Applies one record of `len` bytes, which must be whole, and says which commit it was.
+    pub(crate) fn apply<R: Read>(&mut self, record: R, len: u64, end: Lsn) -> Result<Commit> {
+        let mut ops = OpReader::of_len(record, len);
         let Some(Op::Begin(txid)) = ops.next_op()? else {
             return Err(Error::BadRecord("it does not begin with its transaction id".into()));
         };

@@ -211,7 +211,7 @@ impl Rest<'_> {
                         self.out_of_reach(last, &format!("{} follows {} in the log", head.txid, last.txid))
                     );
                 }
-                last = applier.apply(reader.open(&record)?, record.end())?;
+                last = applier.apply(reader.open(&record)?, record.len(), record.end())?;
                 report.replayed_txns += 1;
             }
         }
