@@ -33,6 +33,8 @@ pub struct Cursor<'p, P> {
     /// Index of the entry in the leaf.
     index: usize,
     ahead: Ahead,
+    /// The leaf that comes next, once a walk is under way.
+    next: Option<Node<'p>>,
 }
 
 /// How far a walk has asked for the leaves that it will come to.
@@ -71,6 +73,7 @@ impl Tree {
             stand: Stand::BeforeFirst,
             index: 0,
             ahead: Ahead::NONE,
+            next: None,
         }
     }
 }
@@ -202,6 +205,7 @@ impl<'p, P: ReadPages> Cursor<'p, P> {
         choose: impl Fn(&Node<'p>) -> PageResult<usize>,
     ) -> PageResult<Option<Node<'p>>> {
         self.ahead = Ahead::NONE;
+        self.next = None;
         if self.tree.is_empty() {
             self.stand = Stand::BehindLast;
             return Ok(None);
@@ -264,17 +268,42 @@ impl<'p, P: ReadPages> Cursor<'p, P> {
         Ok(None)
     }
 
-    /// Announces the leaf behind the current one, if it has the same parent.
-    pub(crate) fn prefetch_neighbour(&self, way: Way) -> PageResult<()> {
+    /// Announces the leaves behind the current one, as far as they have the same parent: the slots of the one
+    /// behind the next; those of the next one are there by now, and its cells are announced one by one.
+    pub(crate) fn prefetch_neighbour(&mut self, way: Way) -> PageResult<()> {
+        self.next = None;
         let Some(depth) = usize::from(self.tree.height).checked_sub(2) else {
             return Ok(());
         };
         let step = self.steps[depth];
-        if let Some(index) = neighbour_index(step, way) {
-            let branch = fetch(self.pages, self.tree.id, step.child, self.level(depth))?;
-            self.pages.prefetch(branch.child(index)?);
+        let Some(next) = neighbour_index(step, way) else { return Ok(()) };
+        let branch = fetch(self.pages, self.tree.id, step.child, self.level(depth))?;
+        let child = branch.child(next)?;
+        if let Some(behind) = neighbour_index(Step::new(step.child, next, branch.count()), way) {
+            let behind = branch.child(behind)?;
+            self.pages.prefetch(behind);
+            self.pages.prefetch_end(behind);
+        }
+        if self.ahead.hops == 0 {
+            self.pages.prefetch(child);
+            self.pages.prefetch_end(child);
+        } else {
+            // What is wrong with it is told when it is reached.
+            self.next = fetch(self.pages, self.tree.id, child, 0).ok();
         }
         Ok(())
+    }
+
+    /// Announces where cell `index` of the next leaf begins, while cell `index` of this one is being looked at: what
+    /// a reader of whole values needs behind it follows in order, and comes by itself.
+    #[inline]
+    pub(crate) fn prefetch_cell(&self, index: usize) {
+        if let Some(next) = &self.next
+            && let Ok(slot) = next.slot(index)
+        {
+            let cell = next.page().get(slot.offset()).map_or(&[][..], std::slice::from_ref);
+            self.pages.prefetch_bytes(cell);
+        }
     }
 
     /// Asks for the leaves that come next under the same parent, more of them the longer the walk has been.

@@ -45,6 +45,7 @@ impl Tree {
             for (child, key) in children.iter_mut().zip(keys) {
                 *child = self.step_down(pages, *child, level, key)?;
                 pages.prefetch(*child);
+                pages.prefetch_end(*child);
             }
         }
         // What the slots say first, for all keys, so that the cells are fetched side by side too.

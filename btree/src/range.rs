@@ -171,6 +171,7 @@ impl<'p, P: ReadPages> Range<'p, P> {
         while let Some(leaf) = &self.front.leaf {
             let end = if self.same_leaf { self.back.index } else { leaf.count() };
             if self.front.index < end {
+                self.front.cursor.prefetch_cell(self.front.index);
                 self.front.index += 1;
                 return leaf.entry(self.front.index - 1).map(Some);
             }
@@ -187,6 +188,7 @@ impl<'p, P: ReadPages> Range<'p, P> {
             let end = if self.same_leaf { self.front.index } else { 0 };
             if self.back.index > end {
                 self.back.index -= 1;
+                self.back.cursor.prefetch_cell(self.back.index);
                 return leaf.entry(self.back.index).map(Some);
             }
             if !self.advance(Way::Back)? {

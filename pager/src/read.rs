@@ -209,6 +209,11 @@ impl ReadPages for ReadGuard {
         self.pager.store.prefetch_end(child);
     }
 
+    #[inline]
+    fn prefetch_bytes(&self, bytes: &[u8]) {
+        self.pager.store.view.prefetch_bytes(bytes);
+    }
+
     fn read_ahead(&self, child: ChildRef) {
         self.pager.store.read_ahead(child);
     }

@@ -126,6 +126,11 @@ impl View {
         self.mapping.prefetch(end - 128);
     }
 
+    #[inline]
+    pub fn prefetch_bytes(&self, bytes: &[u8]) {
+        self.mapping.prefetch_bytes(bytes);
+    }
+
     /// Asks for pages to be fetched from the disk.
     pub fn read_ahead(&self, range: PageRange) {
         let len = usize::try_from(range.count() * PAGE_SIZE as u64).expect("a range lies in memory");

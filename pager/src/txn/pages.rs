@@ -31,6 +31,16 @@ impl ReadPages for PageTxn {
         self.pager.store.prefetch(child);
     }
 
+    #[inline]
+    fn prefetch_end(&self, child: ChildRef) {
+        self.pager.store.prefetch_end(child);
+    }
+
+    #[inline]
+    fn prefetch_bytes(&self, bytes: &[u8]) {
+        self.pager.store.view.prefetch_bytes(bytes);
+    }
+
     fn read_ahead(&self, child: ChildRef) {
         self.pager.store.read_ahead(child);
     }
