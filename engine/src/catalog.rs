@@ -81,9 +81,9 @@ impl Catalog {
         let mut cursor = self.tree.cursor(pages);
         let mut entry = cursor.first()?;
         while let Some((name, value)) = entry {
-            let name = String::from_utf8_lossy(name).into_owned();
-            let tree = decode_entry(&name, &value)?;
-            trees.push((name, tree));
+            let name = decode_name(name)?;
+            let tree = decode_entry(name, &value)?;
+            trees.push((name.to_owned(), tree));
             entry = cursor.next()?;
         }
         Ok(trees)
@@ -115,6 +115,14 @@ impl Catalog {
         })?;
         Ok(id)
     }
+}
+
+/// The name under which a tree is stored: one that could have been given to it, so that whoever is told it finds the tree.
+fn decode_name(key: &[u8]) -> Result<&str> {
+    let named = std::str::from_utf8(key).ok().filter(|name| check_name(name).is_ok());
+    named.ok_or_else(|| {
+        Error::Unopenable(format!("the catalog names a tree \"{}\", which is no name", key.escape_ascii()))
+    })
 }
 
 /// The stored form of a catalog entry.
@@ -149,6 +157,14 @@ mod tests {
         roots[ROOTS_LEN - 1] = 1;
         assert!(Catalog::decode(&roots).is_err());
         assert_eq!(Catalog::decode(&[0; ROOTS_LEN]).unwrap(), Catalog::empty());
+    }
+
+    #[test]
+    fn what_nobody_can_have_called_a_tree_is_damage() {
+        assert_eq!(decode_name("tree é".as_bytes()).unwrap(), "tree é");
+        for key in [&b""[..], b"\xFFtree", &[b'x'; 256]] {
+            assert!(decode_name(key).unwrap_err().to_string().contains("no name"), "{key:?}");
+        }
     }
 
     #[test]
