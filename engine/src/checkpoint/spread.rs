@@ -47,7 +47,7 @@ impl<'s> Spread<'s> {
         // What is left at the end is to force it.
         let is_written = progress.written_pages >= progress.total_pages;
         while !is_written && self.is_ahead(progress) && !self.is_urgent() && !self.is_idle() {
-            thread::sleep(LOOK_AGAIN);
+            thread::park_timeout(LOOK_AGAIN);
             self.waited_us += u64::try_from(LOOK_AGAIN.as_micros()).unwrap_or(0);
         }
     }
