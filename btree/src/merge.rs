@@ -100,9 +100,11 @@ impl Pair {
         Ok(nodes)
     }
 
-    /// What the first cell of the right node is called when it moves into the left one: the separator, in branches.
+    /// What the first cell of the right node is called when it moves into the left one: the separator, in branches. A
+    /// left branch may have lost all its children to a range that was cut out: then the cell is the first.
     fn joint_key(&self, node: &Node<'_>) -> Option<&[u8]> {
-        node.is_branch().then_some(&*self.separator)
+        let key = if header::count(&self.left) == 0 { &[] } else { &*self.separator };
+        node.is_branch().then_some(key)
     }
 }
 

@@ -56,6 +56,8 @@ pub struct VecPages {
     epoch: Epoch,
     verify: Verify,
     allocations_left: Option<u64>,
+    rests_alike: u32,
+    rests: u32,
 }
 
 impl Default for VecPages {
@@ -76,6 +78,8 @@ impl VecPages {
             epoch: Epoch::new(1),
             verify,
             allocations_left: None,
+            rests_alike: u32::MAX,
+            rests: 0,
         }
     }
 
@@ -110,6 +114,11 @@ impl VecPages {
     /// Lets the next `count` allocations succeed and all further ones fail; `None` lets all succeed.
     pub fn limit_allocations(&mut self, count: Option<u64>) {
         self.allocations_left = count;
+    }
+
+    /// Begins another epoch at each `count`-th rest from now on, as a transaction does that outgrows its memory.
+    pub fn outgrow_memory(&mut self, count: u32) {
+        self.rests_alike = count.max(1);
     }
 
     /// What the store verifies from now on.
@@ -219,6 +228,10 @@ impl ReadPages for VecPages {
         Ok(page)
     }
 
+    fn ready_page(&self, child: ChildRef) -> Option<&PageBytes> {
+        self.page(child).ok()
+    }
+
     fn run(&self, run: &RunRef) -> PageResult<&[u8]> {
         match self.runs.get(&run.first.get()) {
             Some(stored) if stored.bytes.len() as u64 == run.len && stored.birth == run.birth => {
@@ -240,6 +253,14 @@ impl ReadPages for VecPages {
 impl WritePages for VecPages {
     fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    fn rest(&mut self) -> PageResult<()> {
+        self.rests = self.rests.wrapping_add(1);
+        if self.rests.is_multiple_of(self.rests_alike) {
+            self.advance_epoch();
+        }
+        Ok(())
     }
 
     fn allocate(&mut self, kind: PageKind, level: u8, tree: TreeId) -> PageResult<ChildRef> {

@@ -133,9 +133,10 @@ impl World {
     }
 }
 
-fn play(ops: &[Op]) {
+fn play(ops: &[Op], rests_alike: u32) {
     let tree = Tree::empty(TreeId::new(7));
     let mut world = World { pages: VecPages::default(), tree, model: Model::new(), seed: 0 };
+    world.pages.outgrow_memory(rests_alike);
     let mut saved: Option<World> = None;
     let mut old: Option<(Tree, Model)> = None;
     for op in ops {
@@ -178,12 +179,33 @@ fn play(ops: &[Op]) {
     assert_eq!(world.pages.live(), [], "pages are left behind");
 }
 
+/// A branch on the right edge of what is removed is mended with one on the left edge of which nothing is left: its first
+/// child is then the first of the two, and has no separator.
+#[test]
+fn a_branch_is_mended_with_one_without_children() {
+    let long = |len: usize, end: u8| [vec![b'z'; len], vec![end]].concat();
+    play(
+        &[
+            Op::Insert(vec![0, 0], 0),
+            Op::Insert(long(1_800, 0), 0),
+            Op::Run(vec![], 133),
+            Op::Run(vec![0xFF, 0xFF], 44),
+            Op::Insert(vec![0xFF], 428),
+            Op::Insert(long(1_801, 0), 0),
+            Op::Insert(long(1_802, 0), 26),
+            Op::Insert(long(1_803, 0), 0),
+            Op::RemoveRange(Bound::Included(vec![]), Bound::Excluded(vec![0xFF])),
+        ],
+        u32::MAX,
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 2_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn agrees_with_a_map(ops in vec(op(), 1..120)) {
-        play(&ops);
+    fn agrees_with_a_map(ops in vec(op(), 1..120), rests_alike in prop_oneof![Just(u32::MAX), 1..4_u32]) {
+        play(&ops, rests_alike);
     }
 
     #[test]
