@@ -117,7 +117,7 @@ impl Log {
             live: position.live.iter().copied().collect(),
             spares: position.spares.clone(),
             next_index: position.next_index,
-            next_bytes: position.next_bytes,
+            next_bytes: self.options.segment_bytes(position.next_bytes),
             folder_is_durable: position.folder_is_durable,
         };
         let mut flight = lock(&self.flight);

@@ -22,7 +22,7 @@ use crate::{
     flight::Flight,
     folder::{Files, Folder, Name, SpareFile},
     room::{Haste, Start},
-    segment::{LSN_MAX, SEGMENT_HEADER_LEN, lsn_at},
+    segment::{LSN_MAX, lsn_at},
     stats::Counters,
     tail::{Obstacle, Tail},
 };
@@ -108,8 +108,7 @@ impl Log {
         options: LogOptions,
     ) -> Self {
         let options = options.normalized();
-        let least = SEGMENT_HEADER_LEN + options.window_bytes;
-        files.next_bytes = files.next_bytes.clamp(least, options.segment_bytes_max);
+        files.next_bytes = options.segment_bytes(files.next_bytes);
         Self {
             folder,
             store,

@@ -2,7 +2,7 @@
 
 use llmdb_vfs::BLOCK_SIZE;
 
-use crate::batch::BATCH_LEN_MAX;
+use crate::{batch::BATCH_LEN_MAX, segment::SEGMENT_HEADER_LEN};
 
 /// Bytes that may have been given LSNs without having been written: a new opening jumps over that many.
 pub(crate) const UNWRITTEN_BYTES_MAX: u64 = 64 << 20;
@@ -55,6 +55,11 @@ impl LogOptions {
             self.segment_bytes_max.clamp(unit + window_bytes, 4 << 30).next_multiple_of(unit);
         let in_flight_max = self.in_flight_max.clamp(1, BUFFER_BYTES_MAX / batch_bytes_max - 2).min(64);
         Self { segment_bytes_max, window_bytes, batch_bytes_max, in_flight_max, ..self }
+    }
+
+    /// Length of a segment that is to have `wanted` bytes. The options are normalized.
+    pub(crate) fn segment_bytes(&self, wanted: u64) -> u64 {
+        wanted.clamp(SEGMENT_HEADER_LEN + self.window_bytes, self.segment_bytes_max)
     }
 }
 
