@@ -41,7 +41,7 @@ impl Pager {
                     .pages()
                     .try_for_each(|pgno| self.copy_with_checksum(Pgno::new(pgno), floor, &mut buffer))?;
                 self.write_piece(piece, &buffer)?;
-                pace.note(self.store.file(), Pgno::new(piece.first()).offset(), buffer.len() as u64);
+                pace.note(self.store.file(), Pgno::new(piece.first()).offset(), buffer.len() as u64)?;
                 first = piece.end();
                 count += piece.count();
                 written(count);

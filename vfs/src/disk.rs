@@ -125,9 +125,11 @@ pub trait File: Send + Sync + fmt::Debug {
     fn start_writeback(&self, offset: u64, len: u64);
 
     /// Waits until the writing back of a range that was begun has ended, so that the disk is not given more at a time
-    /// than it can do beside other work. A hint: nothing is durable by it.
-    fn await_writeback(&self, offset: u64, len: u64) {
+    /// than it can do beside other work. Nothing is durable by it. An error is one of writing pages, and the only word of
+    /// it: [`File::sync_data`] may not tell it again.
+    fn await_writeback(&self, offset: u64, len: u64) -> io::Result<()> {
         let _ = (offset, len);
+        Ok(())
     }
 
     /// Reserves space for a range, which reads as zeros until written; the file grows to hold it. `StorageFull`

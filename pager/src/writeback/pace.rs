@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use llmdb_base::{PageError, PageResult};
 use llmdb_vfs::File;
 
 /// Bytes sent to the disk as one.
@@ -45,27 +46,31 @@ impl Pace {
     }
 
     /// `len` bytes have been written at `offset`, behind all those before.
-    pub fn note(&mut self, file: &dyn File, offset: u64, len: u64) {
+    ///
+    /// # Errors
+    /// An I/O error of what was sent before.
+    pub fn note(&mut self, file: &dyn File, offset: u64, len: u64) -> PageResult<()> {
         let open = self.open.get_or_insert(Span { offset, end: offset, written_bytes: 0 });
         open.end = offset + len;
         open.written_bytes += len;
-        if open.written_bytes >= SPAN_BYTES
-            && let Some(full) = self.open.take()
-        {
-            self.send(file, full);
+        match self.open.take_if(|open| open.written_bytes >= SPAN_BYTES) {
+            Some(full) => self.send(file, full),
+            None => Ok(()),
         }
     }
 
-    fn send(&mut self, file: &dyn File, span: Span) {
+    fn send(&mut self, file: &dyn File, span: Span) -> PageResult<()> {
         file.start_writeback(span.offset, span.end - span.offset);
         if !self.waits {
-            return;
+            return Ok(());
         }
         self.under_way.push_back(span);
-        if self.under_way.len() > SPANS_MAX
-            && let Some(oldest) = self.under_way.pop_front()
-        {
-            file.await_writeback(oldest.offset, oldest.end - oldest.offset);
+        if self.under_way.len() <= SPANS_MAX {
+            return Ok(());
         }
+        let Some(Span { offset, end, .. }) = self.under_way.pop_front() else { return Ok(()) };
+        file.await_writeback(offset, end - offset).map_err(|source| {
+            PageError::io(format!("write back {} bytes at {offset} of the data file", end - offset), source)
+        })
     }
 }

@@ -34,6 +34,9 @@ struct State {
     /// Length beyond which the file cannot grow.
     pub len_max: Option<u64>,
     fail_syncs: bool,
+    fail_writeback: bool,
+    /// Parts whose writing back was begun, and how many of them were waited for.
+    sent: (u64, u64),
     /// Given away so far.
     random_numbers: u64,
     /// Checksum of each node that was written, by its offset and its birth.
@@ -61,6 +64,16 @@ impl Disk {
 
     pub fn fail_syncs(&self, fail: bool) {
         self.state().fail_syncs = fail;
+    }
+
+    /// The next wait for pages to be written back meets an error; the system tells it once.
+    pub fn fail_writeback(&self) {
+        self.state().fail_writeback = true;
+    }
+
+    /// Parts whose writing back was begun, and how many of them were waited for.
+    pub fn sent(&self) -> (u64, u64) {
+        self.state().sent
     }
 
     pub fn len_now(&self) -> u64 {
@@ -189,7 +202,18 @@ impl File for Disk {
         Ok(())
     }
 
-    fn start_writeback(&self, _offset: u64, _len: u64) {}
+    fn start_writeback(&self, _offset: u64, _len: u64) {
+        self.state().sent.0 += 1;
+    }
+
+    fn await_writeback(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        let mut state = self.state();
+        state.sent.1 += 1;
+        if std::mem::take(&mut state.fail_writeback) {
+            return Err(io::Error::other("the disk is dying"));
+        }
+        Ok(())
+    }
 
     fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
         let mut state = self.state();

@@ -336,6 +336,45 @@ fn a_failed_sync_poisons_and_harms_nobody() {
     Directory::decode(&guard.root().roots).check(&guard, &model);
 }
 
+/// Commits 8 MiB of new pages.
+fn commit_many_pages(pager: &std::sync::Arc<Pager>) {
+    let mut txn = pager.begin_write();
+    for _ in 0..2_048 {
+        txn.allocate(llmdb_base::header::PageKind::Leaf, 0, llmdb_base::TreeId::new(1)).unwrap();
+    }
+    let state = txn.root().state();
+    pager.publish(&txn.commit(state));
+}
+
+#[test]
+fn a_checkpoint_gives_the_disk_a_few_parts_at_a_time() {
+    let (disk, _) = store();
+    let pager = open(&disk, Access::ReadWrite, Pick::Newest).unwrap();
+    commit_many_pages(&pager);
+    pager.begin_checkpoint().unwrap().finish().unwrap();
+    let (begun, awaited) = disk.sent();
+    assert!((8..=9).contains(&begun), "8 MiB in {begun} parts");
+    assert_eq!(awaited, begun - 4, "all but four have been waited for");
+}
+
+/// The system tells of a write that failed once, to whoever asks first: the sync that follows succeeds.
+#[test]
+fn an_error_of_writing_back_is_one_of_the_checkpoint() {
+    let (disk, model) = store();
+    let pager = open(&disk, Access::ReadWrite, Pick::Newest).unwrap();
+    let durable = pager.durable();
+    commit_many_pages(&pager);
+    disk.fail_writeback();
+    let error = pager.begin_checkpoint().unwrap().finish().unwrap_err();
+    assert!(error.to_string().contains("write back"), "{error}");
+    assert!(pager.poisoned().unwrap().contains("the disk is dying"));
+    assert_eq!(pager.durable(), durable);
+    drop(pager);
+    let pager = open(&disk, Access::ReadWrite, Pick::Newest).unwrap();
+    let guard = pager.begin_read(Visible::Published);
+    Directory::decode(&guard.root().roots).check(&guard, &model);
+}
+
 #[test]
 fn one_writer_at_a_time() {
     let (disk, _) = store();

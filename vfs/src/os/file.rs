@@ -128,8 +128,8 @@ impl File for OsFile {
     }
 
     #[cfg(target_os = "linux")]
-    fn await_writeback(&self, offset: u64, len: u64) {
-        super::writeback::wait(&self.file, offset, len);
+    fn await_writeback(&self, offset: u64, len: u64) -> io::Result<()> {
+        super::writeback::wait(&self.file, offset, len).map_err(|error| self.named(error))
     }
 
     #[cfg(target_os = "linux")]
