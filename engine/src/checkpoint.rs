@@ -31,6 +31,15 @@ const OP_BYTES: u64 = 64;
 /// Shortest time after which the checkpoint worker looks again by itself.
 const LOOK_AGAIN_US: u64 = 1_000;
 
+/// How a checkpoint goes about its writing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Manner {
+    /// As fast as it can: somebody waits for it.
+    Hasty,
+    /// Spread over the log that comes meanwhile.
+    Spread,
+}
+
 impl Engine {
     /// Writes a checkpoint now. Useful before copying files or measuring; the engine does it by itself otherwise.
     /// Writers wait only while it begins. Cost: writes every page changed since the last one; two syncs.
@@ -117,7 +126,7 @@ impl Shared {
     /// Starts a checkpoint if one is due: in the background, or here if there is none.
     pub(crate) fn checkpoint_if_due(&self) {
         if self.checkpoint_is_due() && !self.workers.request_checkpoint() {
-            self.checkpoint_quietly(Self::checkpoint_is_due);
+            self.checkpoint_quietly(Manner::Hasty, Self::checkpoint_is_due);
         }
     }
 
@@ -125,7 +134,7 @@ impl Shared {
     /// come to look.
     pub(crate) fn checkpoint_while_due(&self) -> Option<Duration> {
         let before = self.checkpoint_count.load(Ordering::Relaxed);
-        self.checkpoint_quietly(Self::checkpoint_is_due);
+        self.checkpoint_quietly(Manner::Spread, Self::checkpoint_is_due);
         // One that was due and could not be made is tried again by the next commit.
         let goes_on = self.checkpoint_count.load(Ordering::Relaxed) != before || self.rest_us() > 0;
         let is_waiting = goes_on && self.is_open() && self.check_poison().is_ok() && self.space_is_wasted();
@@ -142,7 +151,7 @@ impl Shared {
             }
             Toll::Wait(_) | Toll::Stop => {
                 self.pace.stalled.fetch_add(1, Ordering::Relaxed);
-                self.checkpoint_quietly(|shared| shared.toll() != Toll::Nothing);
+                self.checkpoint_quietly(Manner::Hasty, |shared| shared.toll() != Toll::Nothing);
             }
         }
     }
@@ -158,12 +167,12 @@ impl Shared {
     /// Writes a checkpoint if it `is_due` when its turn comes. The commit that made it due has been acknowledged,
     /// so a failure is reported by what follows: a poisoned store refuses the next writer, and a full disk is tried
     /// again at the next commit.
-    fn checkpoint_quietly(&self, is_due: fn(&Self) -> bool) {
+    fn checkpoint_quietly(&self, manner: Manner, is_due: fn(&Self) -> bool) {
         let _one = self.checkpointing.enter();
         if !is_due(self) || !self.is_open() {
             return;
         }
-        if let Err(error) = self.checkpoint_locked() {
+        if let Err(error) = self.write_checkpoint(manner, || ()) {
             log::warn!("checkpoint of {}: {error}", self.path.display());
         }
     }
@@ -175,6 +184,10 @@ impl Shared {
     /// Writes a checkpoint; `hold` runs while the state that becomes durable is the tip, and its answer is returned.
     /// `None` without a log. Called with `checkpointing` locked.
     pub(crate) fn checkpoint_with<T>(&self, hold: impl FnOnce() -> T) -> Result<Option<T>> {
+        self.write_checkpoint(Manner::Hasty, hold)
+    }
+
+    fn write_checkpoint<T>(&self, manner: Manner, hold: impl FnOnce() -> T) -> Result<Option<T>> {
         let Some(log) = &self.log else { return Ok(None) };
         self.check_poison()?;
         self.mend_if_met();
@@ -192,7 +205,11 @@ impl Shared {
         self.sync_to(root.lsn)?;
         let interval_bytes = log_bytes.wrapping_sub(self.checkpointed_bytes.load(Ordering::Acquire));
         let mut spread = Spread::new(self, log_bytes, interval_bytes);
-        checkpoint.write(&mut |progress| spread.keep(progress))?;
+        checkpoint.write(&mut |progress| {
+            if manner == Manner::Spread {
+                spread.keep(progress);
+            }
+        })?;
         checkpoint.finish()?;
         self.checkpointed_bytes.store(log_bytes, Ordering::Release);
         self.checkpoint_count.fetch_add(1, Ordering::Relaxed);

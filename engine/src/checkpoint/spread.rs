@@ -2,21 +2,21 @@
 //!
 //! A disk with a cache of its own takes pages faster than it can keep them, and whoever forces something next waits for all
 //! of them: a commit that met a checkpoint of 35 MiB at the wrong moment took 200 ms where the others took 10. So a checkpoint
-//! that nobody waits for is spread over half of the log that may come before the next one is due, as in PostgreSQL
-//! (`checkpoint_completion_target`): each commit then forces a small part of it. While nothing is committed, or when time is
-//! short, it runs as fast as it can.
+//! in the background is spread over half of the log that may come before the next one is due, as in PostgreSQL
+//! (`checkpoint_completion_target`): each commit then forces a small part of it. While nothing is committed, or when
+//! somebody waits for it, it runs as fast as it can; so it does where processes share the store, whose turns are to be short.
 
-use std::{thread, time::Duration};
+use std::time::Duration;
 
 use llmdb_pager::Progress;
 
-use crate::{Background, engine::Shared, pace::Toll};
+use crate::{engine::Shared, pace::Toll};
 
 /// Of the log that comes between two checkpoints, the part that one may take: 1 / 2.
 const PART: u64 = 2;
 /// Without a commit for so long, nobody is held up.
 const IDLE_US: u64 = 50_000;
-/// How long to sleep before looking again.
+/// How long to wait before looking again how far the log has come.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// The plan of one checkpoint.
@@ -36,8 +36,7 @@ pub(super) struct Spread<'s> {
 impl<'s> Spread<'s> {
     /// The plan for a checkpoint that begins when `began_bytes` have been logged, `interval_bytes` after the one before.
     pub fn new(shared: &'s Shared, began_bytes: u64, interval_bytes: u64) -> Self {
-        let may_wait = shared.options.background == Background::Threads && shared.company.is_none();
-        let span_bytes = if may_wait { interval_bytes / PART } else { 0 };
+        let span_bytes = if shared.company.is_none() { interval_bytes / PART } else { 0 };
         let last_seen = (began_bytes, shared.vfs.monotonic_us());
         Self { shared, began_bytes, span_bytes, last_seen, waited_us: 0 }
     }
@@ -47,8 +46,9 @@ impl<'s> Spread<'s> {
         // What is left at the end is to force it.
         let is_written = progress.written_pages >= progress.total_pages;
         while !is_written && self.is_ahead(progress) && !self.is_urgent() && !self.is_idle() {
-            thread::park_timeout(LOOK_AGAIN);
-            self.waited_us += u64::try_from(LOOK_AGAIN.as_micros()).unwrap_or(0);
+            let began_us = self.shared.vfs.monotonic_us();
+            self.shared.checkpointing.pause(LOOK_AGAIN);
+            self.waited_us += self.shared.vfs.monotonic_us().saturating_sub(began_us);
         }
     }
 
