@@ -40,5 +40,5 @@ pub use range::{Range, prefix_end};
 pub use relocate::{MoveLimits, Moved, Moves};
 pub use salvage::Lost;
 pub use tree::{HEIGHT_MAX, TREE_LEN, Tree};
-pub use value::{NewValue, RUN_REF_LEN, Value, decode_run, encode_run, is_inline};
+pub use value::{NewValue, RUN_REF_LEN, Value, copy_run, decode_run, encode_run, is_inline};
 pub use walk::reseal_leaf;

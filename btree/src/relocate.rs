@@ -7,11 +7,8 @@ use crate::{
     node::{Form, fetch},
     path::{edit, set_child, view},
     search,
-    value::encode_run,
+    value::{copy_run, encode_run},
 };
-
-/// Bytes of a run copied at a time.
-const COPY_BYTES: u64 = 256 << 10;
 
 /// Which pages are to be moved.
 pub trait Moves<P> {
@@ -128,7 +125,7 @@ impl<P: WritePages> Mover<'_, P> {
             if !self.moves.run(pages, &run) {
                 continue;
             }
-            let copy = copy_run(pages, &run)?;
+            let copy = copy_run(pages, &run, run.len, &[])?;
             here = self.own(pages, here)?;
             edit(pages, here)?.replace(index, &encode_run(&copy), Form::Run)?;
             pages.free_run(&run)?;
@@ -146,22 +143,4 @@ impl<P: WritePages> Mover<'_, P> {
     fn is_over(&self) -> bool {
         self.pages >= self.limits.pages || self.looks >= self.limits.looks
     }
-}
-
-/// A copy of `run` in pages of its own.
-fn copy_run<P: WritePages>(pages: &mut P, run: &RunRef) -> PageResult<RunRef> {
-    // A damaged page may name a run that is not there, of any length: no room is made for such.
-    pages.run_part(run, 0, 0)?;
-    let mut writer = pages.begin_run(run.len)?;
-    while writer.written < run.len {
-        let len = usize::try_from(COPY_BYTES.min(run.len - writer.written)).expect("at most 256 KiB");
-        let copied = pages.run_part(run, writer.written, len).map(<[u8]>::to_vec);
-        let appended = copied.and_then(|bytes| pages.append_run(&mut writer, &bytes));
-        if let Err(error) = appended {
-            // The first error is the one to tell; the transaction is aborted either way.
-            let _ = pages.abandon_run(writer);
-            return Err(error);
-        }
-    }
-    pages.finish_run(writer)
 }

@@ -108,6 +108,33 @@ fn write_run<P: WritePages>(pages: &mut P, bytes: &[u8]) -> TreeResult<RunRef> {
     Ok(pages.finish_run(writer)?)
 }
 
+/// Bytes of a run copied at a time.
+const COPY_BYTES: u64 = 256 << 10;
+
+/// The first `kept` bytes of a run, and `tail`, as a new run. In bounded memory.
+///
+/// # Errors
+/// Corruption that names the page of the run; no space; I/O: the transaction must be aborted.
+pub fn copy_run<P: WritePages>(pages: &mut P, run: &RunRef, kept: u64, tail: &[u8]) -> PageResult<RunRef> {
+    // A damaged page may name a run that is not there, of any length: no room is made for such.
+    pages.run_part(run, 0, 0)?;
+    let mut writer = pages.begin_run(kept + tail.len() as u64)?;
+    while writer.written < kept {
+        let len = usize::try_from(COPY_BYTES.min(kept - writer.written)).expect("at most 256 KiB");
+        let copied = pages.run_part(run, writer.written, len).map(<[u8]>::to_vec);
+        let appended = copied.and_then(|bytes| pages.append_run(&mut writer, &bytes));
+        if let Err(error) = appended {
+            // The first error is the one to tell; the transaction is aborted either way.
+            let _ = pages.abandon_run(writer);
+            return Err(error);
+        }
+    }
+    if !tail.is_empty() {
+        pages.append_run(&mut writer, tail)?;
+    }
+    pages.finish_run(writer)
+}
+
 /// Frees the run that was stored as `old`, if it was one.
 pub(crate) fn free_run<P: WritePages>(pages: &mut P, old: Option<RunRef>) -> PageResult<()> {
     old.map_or(Ok(()), |run| pages.free_run(&run))

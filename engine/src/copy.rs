@@ -1,7 +1,7 @@
 //! Copying a value from one key to another without saying it again in the log.
 
-use llmdb_base::{PAGE_SIZE, PageResult, ReadPages, RunRef, VALUE_LEN_MAX, WritePages};
-use llmdb_btree::{KEY_LEN_MAX, NewValue, Tree, Value};
+use llmdb_base::{PAGE_SIZE, PageResult, ReadPages, VALUE_LEN_MAX};
+use llmdb_btree::{KEY_LEN_MAX, NewValue, Tree, Value, copy_run};
 
 use crate::{
     CONSUMERS_TREE, Error, Result, WriteTxn,
@@ -103,30 +103,4 @@ pub(crate) fn bytes_of<'p, P: ReadPages>(pages: &'p P, value: &Value<'p>) -> Pag
         Value::Inline(bytes) => Ok(bytes),
         Value::Run(run) => pages.run(run),
     }
-}
-
-/// The first `kept` bytes of a run, and `tail`, as a new run.
-pub(crate) fn copy_run<P: WritePages>(
-    pages: &mut P,
-    run: &RunRef,
-    kept: u64,
-    tail: &[u8],
-) -> PageResult<RunRef> {
-    // A damaged page may name a run that is not there, of any length: no room is made for such.
-    pages.run_part(run, 0, 0)?;
-    let mut writer = pages.begin_run(kept + tail.len() as u64)?;
-    while writer.written < kept {
-        let len = usize::try_from(PIECE_BYTES.min(kept - writer.written)).expect("at most 256 KiB");
-        let copied = pages.run_part(run, writer.written, len).map(<[u8]>::to_vec);
-        let appended = copied.and_then(|bytes| pages.append_run(&mut writer, &bytes));
-        if let Err(error) = appended {
-            // The first error is the one to tell; the transaction is aborted either way.
-            let _ = pages.abandon_run(writer);
-            return Err(error);
-        }
-    }
-    if !tail.is_empty() {
-        pages.append_run(&mut writer, tail)?;
-    }
-    pages.finish_run(writer)
 }

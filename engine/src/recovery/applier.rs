@@ -6,13 +6,13 @@ use llmdb_base::{
     Lsn, ReadPages, RunRef, TreeId, TxnId, WritePages,
     plant::{Bug, planted},
 };
-use llmdb_btree::{NewValue, Tree, Value};
+use llmdb_btree::{NewValue, Tree, Value, copy_run};
 use llmdb_pager::{PageTxn, Pager, RootState, Savepoint};
 
 use crate::{
     Commit, Error, Result,
     catalog::{Catalog, check_name},
-    copy::{bytes_of, copy_run},
+    copy::bytes_of,
     record::{Op, OpReader},
 };
 
