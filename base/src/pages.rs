@@ -49,6 +49,13 @@ pub trait ReadPages {
     /// Corruption that names the page; an I/O error.
     fn page(&self, child: ChildRef) -> PageResult<&PageBytes>;
 
+    /// The node that `child` names, if looking at it takes neither a wait nor a check: for hints about what lies in it.
+    /// `None` says nothing about the node.
+    fn ready_page(&self, child: ChildRef) -> Option<&PageBytes> {
+        let _ = child;
+        None
+    }
+
     /// The whole value in `run`, verified. Cost: reads every page of the run the first time it is touched.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use llmdb_base::{ChildRef, PageResult, ReadPages};
 
 use crate::{
     HEIGHT_MAX, Tree, TreeResult, Value,
-    node::{Node, fetch},
+    node::{Node, fetch, ready_leaf},
     path::Step,
     search,
 };
@@ -33,7 +33,7 @@ pub struct Cursor<'p, P> {
     /// Index of the entry in the leaf.
     index: usize,
     ahead: Ahead,
-    /// The leaf that comes next, once a walk is under way.
+    /// The leaf that comes next, if it is at hand, once a walk is under way.
     next: Option<Node<'p>>,
 }
 
@@ -288,8 +288,8 @@ impl<'p, P: ReadPages> Cursor<'p, P> {
             self.pages.prefetch(child);
             self.pages.prefetch_end(child);
         } else {
-            // What is wrong with it is told when it is reached.
-            self.next = fetch(self.pages, self.tree.id, child, 0).ok();
+            // Never read for this: the walk may end before it.
+            self.next = ready_leaf(self.pages, self.tree.id, child);
         }
         Ok(())
     }

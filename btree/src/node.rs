@@ -145,6 +145,12 @@ pub(crate) fn fetch<P: ReadPages>(
     }
 }
 
+/// The node `child` of `tree`, a leaf, if it is at hand: see [`ReadPages::ready_page`].
+#[inline]
+pub(crate) fn ready_leaf<P: ReadPages>(pages: &P, tree: TreeId, child: ChildRef) -> Option<Node<'_>> {
+    Node::new(pages.ready_page(child)?, tree, child.pgno(), 0).ok()
+}
+
 impl<'p> Node<'p> {
     /// Takes `page` for a node of `tree` at `level`, if its header agrees and it holds at least one cell.
     #[inline]

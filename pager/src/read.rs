@@ -17,7 +17,7 @@ use crate::{
     readers::SlotId,
     roots::RootRecord,
     run::{RunLayout, seed, to_len},
-    store::{check_node, outside},
+    store::{announcements, check_node, outside},
 };
 
 /// Bytes read from the media at once when a value is verified.
@@ -186,6 +186,11 @@ impl ReadPages for ReadGuard {
         self.pager.store.node(child, self.root.page_count)
     }
 
+    #[inline]
+    fn ready_page(&self, child: ChildRef) -> Option<&PageBytes> {
+        self.pager.store.ready_node(child, self.root.page_count)
+    }
+
     fn run(&self, run: &RunRef) -> PageResult<&[u8]> {
         self.pager.store.run(run, self.root.page_count)
     }
@@ -199,28 +204,7 @@ impl ReadPages for ReadGuard {
         self.pager.check_intact(self.losses)
     }
 
-    #[inline]
-    fn prefetch(&self, child: ChildRef) {
-        self.pager.store.prefetch(child);
-    }
-
-    #[inline]
-    fn prefetch_end(&self, child: ChildRef) {
-        self.pager.store.prefetch_end(child);
-    }
-
-    #[inline]
-    fn prefetch_bytes(&self, bytes: &[u8]) {
-        self.pager.store.view.prefetch_bytes(bytes);
-    }
-
-    fn read_ahead(&self, child: ChildRef) {
-        self.pager.store.read_ahead(child);
-    }
-
-    fn read_ahead_all(&self, children: &[ChildRef]) {
-        self.pager.store.read_ahead_all(children);
-    }
+    announcements!();
 }
 
 impl crate::store::Store {

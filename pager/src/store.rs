@@ -74,6 +74,14 @@ impl Store {
         Ok(page)
     }
 
+    /// As [`Store::node`], if nothing has to be read or verified for it.
+    #[inline]
+    pub fn ready_node(&self, child: ChildRef, page_count: u64) -> Option<&PageBytes> {
+        let pgno = child.pgno();
+        let is_ready = pgno.get() < page_count && self.verified.contains(pgno.get(), child.tag());
+        is_ready.then(|| self.view.page(pgno)).filter(|page| is_node(page, child))
+    }
+
     #[cold]
     fn verify_node(&self, child: ChildRef) -> PageResult<()> {
         let pgno = child.pgno();
@@ -167,6 +175,35 @@ impl Store {
         }
     }
 }
+
+/// The announcements of [`llmdb_base::ReadPages`], which go to the store whoever reads from it.
+macro_rules! announcements {
+    () => {
+        #[inline]
+        fn prefetch(&self, child: ChildRef) {
+            self.pager.store.prefetch(child);
+        }
+
+        #[inline]
+        fn prefetch_end(&self, child: ChildRef) {
+            self.pager.store.prefetch_end(child);
+        }
+
+        #[inline]
+        fn prefetch_bytes(&self, bytes: &[u8]) {
+            self.pager.store.view.prefetch_bytes(bytes);
+        }
+
+        fn read_ahead(&self, child: ChildRef) {
+            self.pager.store.read_ahead(child);
+        }
+
+        fn read_ahead_all(&self, children: &[ChildRef]) {
+            self.pager.store.read_ahead_all(children);
+        }
+    };
+}
+pub(crate) use announcements;
 
 /// Whether `page` is a node with the birth tag that `child` expects.
 #[inline]

@@ -26,6 +26,11 @@ impl ReadPages for Prefetching<'_> {
         self.pages.page(child)
     }
 
+    #[inline]
+    fn ready_page(&self, child: ChildRef) -> Option<&PageBytes> {
+        self.pages.ready_page(child)
+    }
+
     fn run(&self, run: &RunRef) -> PageResult<&[u8]> {
         self.pages.run(run)
     }

@@ -89,6 +89,24 @@ fn leaves_are_asked_for_and_not_read() {
     assert!(wanted.is_subset(&one.asked.borrow()));
 }
 
+/// The leaf behind the end is not read for a hint.
+#[test]
+fn a_short_range_reads_no_more_than_its_leaves() {
+    let mut pages = VecPages::new(Verify::Header);
+    let mut tree = Tree::empty(TreeId::new(1));
+    for number in 0..20_000 {
+        tree.insert(&mut pages, &key(number), NewValue::Bytes(&[7; 100])).unwrap();
+    }
+    let noted = Noted::new(&pages);
+    let rows = tree.range(&noted, Bound::Included(&key(5_000)), Bound::Unbounded).unwrap();
+    let at_the_end = noted.read.borrow().len();
+    assert_eq!(rows.take(150).filter(Result::is_ok).count(), 150);
+    let leaf_rows = tree.entries / tree.check(&pages, &mut |_| ()).leaves;
+    let leaves = 150 / usize::try_from(leaf_rows).unwrap() + 1;
+    let read = noted.read.borrow().len();
+    assert!(read <= at_the_end + leaves, "{read} pages, {at_the_end} of them before the first row");
+}
+
 /// Leaves of a long walk are asked for before they are read, both ways; a short walk asks for none.
 #[test]
 fn a_long_walk_asks_ahead() {

@@ -6,11 +6,17 @@ use llmdb_base::{
 };
 
 use super::PageTxn;
+use crate::store::announcements;
 
 impl ReadPages for PageTxn {
     #[inline]
     fn page(&self, child: ChildRef) -> PageResult<&PageBytes> {
         self.pager.store.node(child, self.pager.space.file_pages())
+    }
+
+    #[inline]
+    fn ready_page(&self, child: ChildRef) -> Option<&PageBytes> {
+        self.pager.store.ready_node(child, self.pager.space.file_pages())
     }
 
     fn run(&self, run: &RunRef) -> PageResult<&[u8]> {
@@ -26,28 +32,7 @@ impl ReadPages for PageTxn {
         self.pager.check_intact(self.losses)
     }
 
-    #[inline]
-    fn prefetch(&self, child: ChildRef) {
-        self.pager.store.prefetch(child);
-    }
-
-    #[inline]
-    fn prefetch_end(&self, child: ChildRef) {
-        self.pager.store.prefetch_end(child);
-    }
-
-    #[inline]
-    fn prefetch_bytes(&self, bytes: &[u8]) {
-        self.pager.store.view.prefetch_bytes(bytes);
-    }
-
-    fn read_ahead(&self, child: ChildRef) {
-        self.pager.store.read_ahead(child);
-    }
-
-    fn read_ahead_all(&self, children: &[ChildRef]) {
-        self.pager.store.read_ahead_all(children);
-    }
+    announcements!();
 }
 
 impl WritePages for PageTxn {
