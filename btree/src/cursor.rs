@@ -299,6 +299,7 @@ impl<'p, P: ReadPages> Cursor<'p, P> {
     #[inline]
     pub(crate) fn prefetch_cell(&self, index: usize) {
         if let Some(next) = &self.next
+            && index < next.count()
             && let Ok(slot) = next.slot(index)
         {
             let cell = next.page().get(slot.offset()).map_or(&[][..], std::slice::from_ref);
