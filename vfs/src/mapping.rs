@@ -281,7 +281,7 @@ impl Mapping {
         let _ = offset;
     }
 
-    /// Tells the processor that `bytes` are wanted soon: all lines that hold them, but no more than [`LINES_MAX`]. A hint.
+    /// Tells the processor that `bytes` are wanted soon: all lines that hold them, eight at most. A hint.
     #[inline]
     pub fn prefetch_bytes(&self, bytes: &[u8]) {
         #[cfg(target_arch = "x86_64")]
