@@ -5,7 +5,7 @@ use std::io;
 use llmdb_base::{PAGE_SIZE, PageError, PageResult, Pgno};
 
 use crate::{
-    range::{PageRange, runs_of_ones},
+    range::{HUGE_PAGES, PageRange, runs_of_ones},
     space::Space,
     store::Store,
 };
@@ -333,7 +333,7 @@ fn fit(first: u64, end: u64, count: u64, region_pages: u64) -> Option<u64> {
 /// `NoSpace`; nothing has changed then.
 pub(crate) fn grow(space: &Space, store: &Store, needed: u64) -> PageResult<()> {
     let file_pages = space.file_pages();
-    let step = (file_pages / GROWTH_PART).clamp(GROWTH_PAGES_MIN, GROWTH_PAGES_MAX).max(needed);
+    let step = growth(file_pages).max(needed);
     let grown = match extend(store, file_pages, step) {
         Err(error) if is_full(&error) && step > needed => extend(store, file_pages, needed).map(|()| needed),
         extended => extended.map(|()| step),
@@ -349,6 +349,12 @@ pub(crate) fn grow(space: &Space, store: &Store, needed: u64) -> PageResult<()> 
     }
 }
 
+/// By how many pages a file grows: in long ones, of which a huge page is a small part, to where one ends.
+fn growth(file_pages: u64) -> u64 {
+    let step = (file_pages / GROWTH_PART).clamp(GROWTH_PAGES_MIN, GROWTH_PAGES_MAX);
+    if step < HUGE_PAGES / 2 { step } else { (file_pages + step).next_multiple_of(HUGE_PAGES) - file_pages }
+}
+
 fn extend(store: &Store, file_pages: u64, count: u64) -> io::Result<()> {
     let end = file_pages.checked_add(count).filter(|end| *end <= Pgno::MAX.get());
     store.view.reserve(end.ok_or(io::ErrorKind::FileTooLarge)?)?;
@@ -360,7 +366,11 @@ fn extend(store: &Store, file_pages: u64, count: u64) -> io::Result<()> {
                 let what = format!("it was cut by somebody: {len} bytes are left of {end}");
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
             }
-            file.allocate(end, count * PAGE_SIZE as u64)
+            file.allocate(end, count * PAGE_SIZE as u64)?;
+            // A value may be longer than one range can name.
+            let named = count.min(PageRange::COUNT_MAX);
+            store.view.expect_growth(PageRange::new(file_pages, named));
+            Ok(())
         }
         None => Ok(()),
     }

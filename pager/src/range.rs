@@ -5,6 +5,8 @@ use std::fmt;
 use llmdb_base::Pgno;
 
 const COUNT_SHIFT: u32 = 40;
+/// Pages in a huge page of the processor, 2 MiB: what lies in one is found with one entry of the page table.
+pub(crate) const HUGE_PAGES: u64 = 512;
 
 /// `count` consecutive pages from `first` on. 40 bits of page number, 24 bits of count: 64 GiB at most, and a value
 /// is never longer than 4 GiB.

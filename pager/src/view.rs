@@ -131,6 +131,12 @@ impl View {
         self.mapping.prefetch_bytes(bytes);
     }
 
+    /// Says that the file has grown by pages that nobody has written yet.
+    pub fn expect_growth(&self, range: PageRange) {
+        let len = usize::try_from(range.count() * PAGE_SIZE as u64).expect("a range lies in memory");
+        self.mapping.expect_growth(Pgno::new(range.first()).offset(), len);
+    }
+
     /// Asks for pages to be fetched from the disk.
     pub fn read_ahead(&self, range: PageRange) {
         let len = usize::try_from(range.count() * PAGE_SIZE as u64).expect("a range lies in memory");

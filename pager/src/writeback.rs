@@ -2,16 +2,26 @@
 
 mod pace;
 
-use llmdb_base::{Corruption, Epoch, PAGE_SIZE, PageBytes, PageError, PageResult, Pgno, header};
+use llmdb_base::{Corruption, Epoch, PageBytes, PageError, PageResult, Pgno, header};
 use llmdb_vfs::write_all_at;
 
 pub(crate) use pace::Pace;
 
-use crate::{pager::Pager, range::PageRange, stats::Counters, store::node_checksum};
+use crate::{
+    pager::Pager,
+    range::{HUGE_PAGES, PageRange},
+    stats::Counters,
+    store::node_checksum,
+};
 
-/// Pages written at once: 256 KiB.
-const WRITE_PAGES_MAX: u64 = 64;
-const WRITE_BYTES_MAX: usize = 64 * PAGE_SIZE;
+/// Pages written at once: the system keeps in one piece of memory what it gets in one piece.
+const WRITE_PAGES_MAX: u64 = HUGE_PAGES;
+
+/// What is written at once of `range`, from page `first` on: up to where the next huge page begins.
+fn piece_of(range: PageRange, first: u64) -> PageRange {
+    let end = (first + 1).next_multiple_of(WRITE_PAGES_MAX).min(range.end());
+    PageRange::new(first, end - first)
+}
 
 impl Pager {
     /// Writes pages as they are in memory, in ascending order, with the checksums that the ones in memory lack.
@@ -29,13 +39,13 @@ impl Pager {
             // To write behind the end of a file that was cut would fill the gap with zeros.
             self.check_not_cut()?;
         }
-        let mut buffer = Vec::with_capacity(WRITE_BYTES_MAX);
+        let mut buffer = Vec::new();
         let mut count = 0;
         let floor = self.durable().epoch;
         for range in ranges {
             let mut first = range.first();
             while first < range.end() {
-                let piece = PageRange::new(first, WRITE_PAGES_MAX.min(range.end() - first));
+                let piece = piece_of(*range, first);
                 buffer.clear();
                 piece
                     .pages()
@@ -134,5 +144,22 @@ impl Pager {
             self.space.forget_private(range);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_end_where_huge_pages_begin() {
+        let range = PageRange::new(500, 1_000);
+        let pieces = [PageRange::new(500, 12), PageRange::new(512, 512), PageRange::new(1_024, 476)];
+        let mut first = range.first();
+        for piece in pieces {
+            assert_eq!(piece_of(range, first), piece);
+            first = piece.end();
+        }
+        assert_eq!(first, range.end());
     }
 }

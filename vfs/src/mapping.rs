@@ -303,14 +303,33 @@ impl Mapping {
     /// way at once. A hint: a range that is not reserved, or crosses regions, is passed over. Cost: a system call.
     pub fn read_ahead(&self, offset: u64, len: usize) {
         #[cfg(target_os = "linux")]
-        if matches!(self.kind, Kind::Private(_))
-            && (offset & (self.region_bytes() - 1)) + len as u64 <= self.region_bytes()
-            && let Some(start) = self.regions.hint(offset)
-        {
+        if let Some(start) = self.hint_of_private(offset, len) {
             private::read_ahead(start, len);
         }
         #[cfg(not(target_os = "linux"))]
         let _ = (offset, len);
+    }
+
+    /// Says that the file has grown by a range of which the disk holds nothing yet, so that the page cache may keep it in
+    /// large pages: whoever reads it finds it with fewer misses of the processor's page tables. A hint, as
+    /// [`Mapping::read_ahead`]. Not taken where the file is long beside memory: what has been dropped from there comes
+    /// back a large page at a time.
+    pub fn expect_growth(&self, offset: u64, len: usize) {
+        #[cfg(target_os = "linux")]
+        if private::is_short(offset + len as u64)
+            && let Some(start) = self.hint_of_private(offset, len)
+        {
+            private::expect_large_pages(start, len);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (offset, len);
+    }
+
+    /// Where a range of a private map begins, if it is reserved and in one region.
+    #[cfg(target_os = "linux")]
+    fn hint_of_private(&self, offset: u64, len: usize) -> Option<*mut u8> {
+        let is_whole = (offset & (self.region_bytes() - 1)) + len as u64 <= self.region_bytes();
+        self.regions.hint(offset).filter(|_| is_whole && self.is_private_file())
     }
 
     /// Whether this is a private map of a file by the operating system.

@@ -35,6 +35,18 @@ fn fixed_pages_are_never_handed_out_and_the_file_grows_in_steps() {
 }
 
 #[test]
+fn long_files_grow_to_where_huge_pages_end() {
+    assert_eq!((growth(0), growth(10_000)), (64, 156));
+    // 64 MiB: the least growth of which a huge page is not too large a part.
+    assert_eq!(growth(HUGE_PAGES / 2 * 64 + 1), 511);
+    for file_pages in [100_000, 100_352, 262_144, 262_145] {
+        let grown = growth(file_pages);
+        assert!((file_pages + grown).is_multiple_of(HUGE_PAGES));
+        assert!((file_pages / 64..file_pages / 64 + HUGE_PAGES).contains(&grown), "{file_pages} by {grown}");
+    }
+}
+
+#[test]
 fn the_reserve_is_left_alone() {
     let (space, store) = ground(64);
     let mut allocator = Allocator::default();

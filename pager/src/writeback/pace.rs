@@ -6,13 +6,15 @@
 
 use std::collections::VecDeque;
 
-use llmdb_base::{PageError, PageResult};
+use llmdb_base::{PAGE_SIZE, PageError, PageResult};
 use llmdb_vfs::File;
 
-/// Bytes sent to the disk as one.
-const SPAN_BYTES: u64 = 1 << 20;
+use crate::range::HUGE_PAGES;
+
+/// Bytes sent to the disk as one: what the page cache keeps in one piece goes as a whole.
+const SPAN_BYTES: u64 = HUGE_PAGES * PAGE_SIZE as u64;
 /// Spans on their way at a time.
-const SPANS_MAX: usize = 4;
+const SPANS_MAX: usize = 2;
 
 /// Sends what is written to the disk while more is being written.
 #[derive(Debug)]

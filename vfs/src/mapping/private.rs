@@ -146,6 +146,24 @@ fn expect_single_pages(start: NonNull<u8>, len: usize) {
     let _ = advised;
 }
 
+/// Part of the memory of the machine that a file in large pages may take.
+const LARGE_PART: u64 = 4;
+
+/// Whether memory holds a file of `len` bytes several times.
+pub(super) fn is_short(len: u64) -> bool {
+    let memory = rustix::system::sysinfo();
+    len <= memory.totalram.saturating_mul(memory.mem_unit.into()) / LARGE_PART
+}
+
+/// Allows the kernel to take large pages for a range of the file that is not in memory. It does so for the whole page
+/// when the first byte is touched, and reads it from the disk if there is anything to be read.
+pub(super) fn expect_large_pages(start: *mut u8, len: usize) {
+    // SAFETY: the range belongs to a region of ours, and this advice changes no byte of it.
+    let advised = unsafe { madvise(start.cast(), len, Advice::LinuxHugepage) };
+    // A kernel without large pages of files refuses: it costs time only.
+    let _ = advised;
+}
+
 /// Unmaps a region.
 ///
 /// # Safety

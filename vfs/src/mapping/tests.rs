@@ -144,6 +144,34 @@ fn a_private_map_follows_the_file_except_where_stores_shadow_it() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn what_has_grown_may_lie_in_large_pages_and_reads_the_same() {
+    use std::{os::unix::fs::FileExt, sync::atomic::AtomicU64};
+
+    let len: usize = 5 << 20;
+    let file = tempfile::tempfile().unwrap();
+    let mapping = Mapping::private_file(
+        file.try_clone().unwrap().into(),
+        Arc::new(AtomicU64::new(0)),
+        BusErrors::Catch,
+    )
+    .unwrap();
+    file.set_len(len as u64).unwrap();
+    mapping.expect_growth(0, len);
+    mapping.load(0, len).unwrap();
+    // The first store fetches a large page, of zeros; the file gets its bytes, and shows them.
+    store(&mapping, 3 << 20, BLOCK_SIZE, 7);
+    assert_eq!(read(&mapping, (3 << 20) - BLOCK_SIZE as u64, BLOCK_SIZE), vec![0; BLOCK_SIZE]);
+    file.write_all_at(&vec![8; 2 << 20], 2 << 20).unwrap();
+    assert_eq!(read(&mapping, 3 << 20, BLOCK_SIZE), vec![7; BLOCK_SIZE], "a store shadows the file");
+    mapping.discard(2 << 20, 2 << 20).unwrap();
+    assert_eq!(read(&mapping, 2 << 20, 2 << 20), vec![8; 2 << 20]);
+    // What is not reserved, and what is no map of a file, is passed over.
+    mapping.expect_growth(u64::MAX / 2, BLOCK_SIZE);
+    Mapping::heap(None).unwrap().expect_growth(0, BLOCK_SIZE);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn a_discard_may_cross_regions() {
     use std::sync::atomic::AtomicU64;
 
