@@ -294,15 +294,13 @@ impl<'p, P: ReadPages> Cursor<'p, P> {
         Ok(())
     }
 
-    /// Announces where cell `index` of the next leaf begins, while cell `index` of this one is being looked at: what
-    /// a reader of whole values needs behind it follows in order, and comes by itself.
+    /// Announces cell `index` of the next leaf, while cell `index` of this one is being looked at: all of it, for the
+    /// processor does not look ahead across the end of a page by itself.
     #[inline]
     pub(crate) fn prefetch_cell(&self, index: usize) {
         if let Some(next) = &self.next
-            && index < next.count()
-            && let Ok(slot) = next.slot(index)
+            && let Some((_, cell)) = next.cell_bytes(index)
         {
-            let cell = next.page().get(slot.offset()).map_or(&[][..], std::slice::from_ref);
             self.pages.prefetch_bytes(cell);
         }
     }

@@ -98,6 +98,12 @@ impl Slot {
         (self.0 >> 48) as usize & !(RUN_BIT as usize)
     }
 
+    /// The length of the key, and of a run more than a page has.
+    #[inline]
+    fn key_len_or_more(self) -> usize {
+        (self.0 >> 48) as usize
+    }
+
     #[inline]
     pub(crate) fn form(self) -> Form {
         if self.0 >> 63 == 1 { Form::Run } else { Form::Inline }
@@ -292,6 +298,26 @@ impl<'p> Node<'p> {
             Form::Run => Value::Run(self.run_in(&cell)?),
         };
         Ok((cell.key, value))
+    }
+
+    /// Key and value of entry `index` of a leaf, if there is one and the value stands beside the key. `None` says nothing
+    /// about what is wrong.
+    #[inline]
+    pub(crate) fn inline_entry(&self, index: usize) -> Option<(&'p [u8], &'p [u8])> {
+        let (slot, cell) = self.cell_bytes(index)?;
+        // A run is taken for a key that is longer than any cell.
+        cell.split_at_checked(slot.key_len_or_more())
+    }
+
+    /// Slot and bytes of cell `index`, if there is one. `None` says nothing about what is wrong.
+    #[inline]
+    pub(crate) fn cell_bytes(&self, index: usize) -> Option<(Slot, &'p [u8])> {
+        let (slots, _) = self.slots.split_at_checked(self.slots.len().checked_sub(index)?)?;
+        let (raw, behind) = slots.split_last()?;
+        let slot = Slot::decode(*raw);
+        let end =
+            behind.last().map_or_else(|| header::heap_end(self.page), |raw| Slot::decode(*raw).offset());
+        Some((slot, self.page.get(slot.offset()..end)?))
     }
 
     /// The run of entry `index` of a leaf, if its value is out of line.

@@ -199,6 +199,13 @@ pub struct Range<'s, P: ReadPages = ReadGuard> {
 }
 
 impl<'s, P: ReadPages> Range<'s, P> {
+    /// The next row, wherever it is.
+    #[inline(never)]
+    fn step_forward(&mut self) -> Option<Result<Row<'s>>> {
+        let entry = self.inner.next();
+        self.step(entry)
+    }
+
     fn step(&mut self, entry: Option<Entry<'s>>) -> Option<Result<Row<'s>>> {
         match entry {
             Some(entry) => Some(resolve(self.pages, self.tree, entry)),
@@ -214,9 +221,12 @@ impl<'s, P: ReadPages> Range<'s, P> {
 impl<'s, P: ReadPages> Iterator for Range<'s, P> {
     type Item = Result<Row<'s>>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let entry = self.inner.next();
-        self.step(entry)
+        match self.inner.next_inline() {
+            Some(row) => Some(intact(self.pages, self.tree, row)),
+            None => self.step_forward(),
+        }
     }
 }
 

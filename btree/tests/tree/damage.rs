@@ -43,7 +43,10 @@ fn read_all(tree: &Tree, pages: &VecPages, keys: &[&[u8]]) {
         walk(|| range.next_back().transpose());
     }
     if let Ok(mut range) = tree.range(pages, Bound::Excluded(b"c"), Bound::Unbounded) {
-        walk(|| range.next().transpose());
+        walk(|| match range.next_inline() {
+            Some((key, value)) => Ok(Some((key, Value::Inline(value)))),
+            None => range.next().transpose(),
+        });
     }
     let mut uses = 0;
     tree.check(pages, &mut |_| uses += 1);
