@@ -9,7 +9,10 @@ use std::{
 
 use crate::common::{Place, append, record};
 use llmdb_base::Lsn;
-use llmdb_vfs::{DirectIo, OsOptions, OsVfs, RingChoice};
+use llmdb_vfs::{
+    DirectIo, OsOptions, OsVfs, RingChoice,
+    crash::{CrashVfs, OpKind},
+};
 use llmdb_wal::{Log, LogError, LogOptions};
 
 const THREADS: usize = 16;
@@ -130,4 +133,24 @@ fn everybody_learns_of_a_failed_write() {
     let others = errors.iter().filter(|error| matches!(error, LogError::Poisoned(_))).count();
     assert_eq!((first, others), (1, THREADS - 1));
     assert!(log.poisoned().unwrap().contains("planned device error"));
+}
+
+/// What a disk is asked to do for a group is one write, and no sync, no length, nothing else.
+#[test]
+fn a_group_asks_the_disk_for_one_thing() {
+    let disk = CrashVfs::new(1);
+    let place = Place::on(Arc::new(disk.clone()), "db-wal".as_ref(), LogOptions::default());
+    let log = place.create();
+    log.sync_to(append(&log, &record(0, 300)).unwrap()).unwrap();
+    let kinds = [OpKind::Submit, OpKind::Completion, OpKind::Arrival];
+    let counts = || (kinds.map(|kind| disk.call_count(kind)), disk.op_count());
+    for group in [1, 2, 50] {
+        let (before, all_before) = counts();
+        let lsns: Vec<Lsn> = (0..group).map(|number| append(&log, &record(number, 60)).unwrap()).collect();
+        lsns.into_iter().for_each(|lsn| log.sync_to(lsn).unwrap());
+        let (after, all_after) = counts();
+        let asked: Vec<u64> = after.iter().zip(before).map(|(after, before)| after - before).collect();
+        assert_eq!(asked[..2], [1, 1], "a group of {group}");
+        assert_eq!(all_after - all_before, asked.iter().sum::<u64>(), "nothing else for a group of {group}");
+    }
 }
