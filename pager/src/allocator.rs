@@ -367,9 +367,7 @@ fn extend(store: &Store, file_pages: u64, count: u64) -> io::Result<()> {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
             }
             file.allocate(end, count * PAGE_SIZE as u64)?;
-            // A value may be longer than one range can name.
-            let named = count.min(PageRange::COUNT_MAX);
-            store.view.expect_growth(PageRange::new(file_pages, named));
+            store.view.expect_growth(file_pages, count);
             Ok(())
         }
         None => Ok(()),

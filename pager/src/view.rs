@@ -131,10 +131,10 @@ impl View {
         self.mapping.prefetch_bytes(bytes);
     }
 
-    /// Says that the file has grown by pages that nobody has written yet.
-    pub fn expect_growth(&self, range: PageRange) {
-        let len = usize::try_from(range.count() * PAGE_SIZE as u64).expect("a range lies in memory");
-        self.mapping.expect_growth(Pgno::new(range.first()).offset(), len);
+    /// Says that the file has grown by `count` pages from `first` on, that nobody has written yet.
+    pub fn expect_growth(&self, first: u64, count: u64) {
+        let len = usize::try_from(count * PAGE_SIZE as u64).expect("what is reserved lies in memory");
+        self.mapping.expect_growth(Pgno::new(first).offset(), len);
     }
 
     /// Asks for pages to be fetched from the disk.

@@ -46,6 +46,18 @@ fn long_files_grow_to_where_huge_pages_end() {
     }
 }
 
+/// On a full disk a file grows by what is needed, which is nothing if its free end holds a run already.
+#[test]
+fn a_file_may_grow_by_nothing() {
+    let vfs = llmdb_vfs::MemoryVfs::default();
+    let how = llmdb_vfs::Open { write: true, create: llmdb_vfs::Create::New, direct: false };
+    let file = llmdb_vfs::Vfs::open(&vfs, "data".as_ref(), how).unwrap();
+    let view = View::new(Mapping::heap(Some(std::sync::Arc::clone(&file))).unwrap());
+    let store = Store::new(view, Some(file), StoreId::new(1), false);
+    extend(&store, 0, 64).unwrap();
+    extend(&store, 64, 0).unwrap();
+}
+
 #[test]
 fn the_reserve_is_left_alone() {
     let (space, store) = ground(64);
