@@ -142,6 +142,25 @@ fn a_private_map_follows_the_file_except_where_stores_shadow_it() {
     assert_eq!(length.load(std::sync::atomic::Ordering::Relaxed), 8 * BLOCK_SIZE as u64);
 }
 
+/// Whether the kernel may take large pages at `address`: flag `hg` of its map. `None` where it knows none, or does not say.
+#[cfg(target_os = "linux")]
+fn allows_large_pages(address: usize) -> Option<bool> {
+    std::fs::metadata("/sys/kernel/mm/transparent_hugepage").ok()?;
+    let maps = std::fs::read_to_string("/proc/self/smaps").ok()?;
+    let mut is_inside = false;
+    for line in maps.lines() {
+        let bounds = line.split_once(' ').and_then(|(range, _)| range.split_once('-'));
+        if let Some((Ok(start), Ok(end))) =
+            bounds.map(|(start, end)| (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16)))
+        {
+            is_inside = (start..end).contains(&address);
+        } else if let Some(flags) = line.strip_prefix("VmFlags:").filter(|_| is_inside) {
+            return Some(flags.split_whitespace().any(|flag| flag == "hg"));
+        }
+    }
+    None
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn what_has_grown_may_lie_in_large_pages_and_reads_the_same() {
@@ -156,7 +175,11 @@ fn what_has_grown_may_lie_in_large_pages_and_reads_the_same() {
     )
     .unwrap();
     file.set_len(len as u64).unwrap();
-    mapping.expect_growth(0, len);
+    let at = |offset| mapping.regions.address(offset, 1).as_ptr().addr();
+    assert_ne!(allows_large_pages(at(0)), Some(true), "nothing has been said of it");
+    mapping.expect_growth(BLOCK_SIZE as u64, len - BLOCK_SIZE);
+    assert_ne!(allows_large_pages(at(len as u64 - 1)), Some(false));
+    assert_ne!(allows_large_pages(at(0)), Some(true), "what was there before stays in single pages");
     mapping.load(0, len).unwrap();
     // The first store fetches a large page, of zeros; the file gets its bytes, and shows them.
     store(&mapping, 3 << 20, BLOCK_SIZE, 7);
