@@ -76,15 +76,20 @@ pub fn need_of(task: &Task) -> Need {
     }
 }
 
+/// Bytes that a store which is worked on may grow by in a second: more than the disks here take.
+const GROWTH_BYTES_S: f64 = 500e6;
+
 /// Bytes of disk that a run may take at its widest: `base_count` base stores, and one store that is worked on, which
-/// may grow to three times its payload.
+/// may grow to three times its payload if there is the time for it.
 pub fn disk_bytes_max(tasks: &[Task], base_count: u64, scale: &Scale) -> u64 {
     let base = scale.rows * 280;
     let has = |need: Need| tasks.iter().any(|task| need_of(task) == need);
     let bases = if has(Need::Base) || has(Need::BaseCopy) { base * 13 / 10 * base_count } else { 0 };
     let loads = tasks.iter().any(|task| matches!(task, Task::Load { .. }));
-    let work = (if has(Need::BaseCopy) { base } else { 0 }).max(if loads { scale.load_bytes } else { 0 });
-    bases + 3 * work + (512 << 20)
+    let seconds = scale.overwrite_seconds.max(scale.seconds);
+    let growth = (2 * base).min((seconds * GROWTH_BYTES_S) as u64);
+    let copy = if has(Need::BaseCopy) { base + growth } else { 0 };
+    bases + copy.max(if loads { 3 * scale.load_bytes } else { 0 }) + (512 << 20)
 }
 
 #[cfg(test)]
@@ -97,6 +102,21 @@ mod tests {
         assert!(!applies(&append, Abilities::default()));
         assert!(applies(&append, Abilities { append_hint: true, ..Abilities::default() }));
         assert!(applies(&Task::Get, Abilities::default()));
+    }
+
+    #[test]
+    fn a_short_run_asks_for_the_room_that_it_can_fill() {
+        let scale = |overwrite_seconds| Scale {
+            rows: 1_000_000,
+            load_bytes: 0,
+            seconds: 0.1,
+            overwrite_seconds,
+            cache_bytes: 0,
+        };
+        let overwrite = [Task::Overwrite { batch_bytes: MIB }];
+        let needed = |seconds| disk_bytes_max(&overwrite, 1, &scale(seconds));
+        assert_eq!(needed(0.2) - needed(0.1), 50_000_000);
+        assert_eq!(needed(1e6), needed(1e9), "three times the payload, however long it takes");
     }
 
     #[test]
