@@ -13,7 +13,7 @@ use llmdb_wal::Log;
 use crate::{
     Background, Commit, Error, Options, RecoveryReport, Result, Snapshot, WriteTxn, background::Workers,
     calm::Calm, checkpoint::Turnstile, commit::Unpublished, feed::Pins, gate::Gate, keeping::Keeping,
-    long_readers::Watch, open, pace::Pace, share::Company,
+    last_main::LastMain, long_readers::Watch, open, pace::Pace, share::Company,
 };
 
 /// How long a writer that does not want to wait gives another process to hand over what it does not use.
@@ -41,6 +41,7 @@ pub(crate) struct Shared {
     pub options: Options,
     pub gate: Gate,
     pub unpublished: Unpublished,
+    pub last_main: LastMain,
     /// Held while a checkpoint is under way: there is one at a time.
     pub checkpointing: Turnstile,
     pub checkpoint_count: AtomicU64,

@@ -19,6 +19,7 @@ mod error;
 mod feed;
 mod gate;
 mod keeping;
+mod last_main;
 mod long_readers;
 mod mend;
 mod open;

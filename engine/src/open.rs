@@ -16,7 +16,8 @@ use llmdb_wal::{LogOptions, Replay, TailPolicy};
 use crate::{
     Background, Error, LogTail, Options, RecoveryReport, Result, Sharing, StartFrom, background::Workers,
     calm::Calm, checkpoint::Turnstile, commit::Unpublished, engine::Shared, feed::Pins, gate::Gate,
-    keeping::Keeping, long_readers::Watch, mend::at_open, overlay, pace::Pace, recovery, share,
+    keeping::Keeping, last_main::LastMain, long_readers::Watch, mend::at_open, overlay, pace::Pace, recovery,
+    share,
 };
 
 /// Where a store keeps its files.
@@ -107,6 +108,7 @@ pub(crate) fn shared(
         options,
         gate: Gate::default(),
         unpublished: Unpublished::default(),
+        last_main: LastMain::default(),
         checkpointing: Turnstile::default(),
         checkpoint_count: AtomicU64::new(0),
         replayed_bytes,

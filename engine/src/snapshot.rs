@@ -17,8 +17,8 @@ pub struct Snapshot {
     guard: ReadGuard,
     catalog: Catalog,
     main: OnceLock<Option<Tree>>,
-    // The lock on the store must not end while a snapshot can name pages of it.
-    _shared: Arc<Shared>,
+    // Also: the lock on the store must not end while a snapshot can name pages of it.
+    shared: Arc<Shared>,
 }
 
 impl Snapshot {
@@ -29,7 +29,7 @@ impl Snapshot {
     pub(crate) fn with_note(shared: &Arc<Shared>, visible: Visible, note: Note) -> Result<Self> {
         let guard = shared.pager.try_begin_read_as(visible, note)?;
         let catalog = Catalog::decode(&guard.root().roots)?;
-        Ok(Self { guard, catalog, main: OnceLock::new(), _shared: Arc::clone(shared) })
+        Ok(Self { guard, catalog, main: OnceLock::new(), shared: Arc::clone(shared) })
     }
 
     /// Id of the last transaction that the snapshot shows.
@@ -75,13 +75,25 @@ impl Snapshot {
         let tree = match self.main.get() {
             Some(tree) => *tree,
             None => {
-                let tree = self.catalog.find(&self.guard, MAIN_TREE)?;
-                self.check_intact()?;
+                let tree = self.find_main()?;
                 *self.main.get_or_init(|| tree)
             }
         };
         let tree = tree.unwrap_or_else(|| Tree::empty(self.catalog.tree.id));
         Ok(TreeRef::new(&self.guard, tree))
+    }
+
+    fn find_main(&self) -> Result<Option<Tree>> {
+        let (known, epoch) = (&self.shared.last_main, self.guard.root().epoch);
+        if let Some(tree) = known.get(epoch, &self.catalog.tree) {
+            return Ok(Some(tree));
+        }
+        let tree = self.catalog.find(&self.guard, MAIN_TREE)?;
+        self.check_intact()?;
+        if let Some(tree) = &tree {
+            known.set(epoch, &self.catalog.tree, tree);
+        }
+        Ok(tree)
     }
 
     /// The value of a key of the tree [`MAIN_TREE`]. See [`TreeRef::get`].
@@ -117,8 +129,8 @@ impl Snapshot {
 
     /// Lets the lease of this snapshot be ended until it wakes up.
     pub(crate) fn rest(self) -> Resting {
-        let Self { guard, catalog, main, _shared } = self;
-        Resting { guard: guard.rest(), catalog, main, _shared }
+        let Self { guard, catalog, main, shared } = self;
+        Resting { guard: guard.rest(), catalog, main, shared }
     }
 
     pub(crate) fn catalog(&self) -> &Catalog {
@@ -136,13 +148,13 @@ pub(crate) struct Resting {
     guard: RestingGuard,
     catalog: Catalog,
     main: OnceLock<Option<Tree>>,
-    _shared: Arc<Shared>,
+    shared: Arc<Shared>,
 }
 
 impl Resting {
     /// The snapshot again; `None` if its lease was ended.
     pub(crate) fn wake(self) -> Option<Snapshot> {
-        let Self { guard, catalog, main, _shared } = self;
-        guard.wake().map(|guard| Snapshot { guard, catalog, main, _shared })
+        let Self { guard, catalog, main, shared } = self;
+        guard.wake().map(|guard| Snapshot { guard, catalog, main, shared })
     }
 }
