@@ -38,6 +38,10 @@ impl<'a> NodeMut<'a> {
         Node::open(self.page, self.pgno)
     }
 
+    pub(crate) fn page_mut(&mut self) -> &mut PageBytes {
+        self.page
+    }
+
     pub(crate) fn count(&self) -> usize {
         header::count(self.page)
     }

@@ -45,6 +45,7 @@ pub(crate) struct Edge {
 }
 
 /// The way to where a key is or would be. Step 0 is the root, the last one the leaf.
+#[derive(Clone, Debug)]
 pub(crate) struct Path {
     steps: [Step; HEIGHT_MAX],
     height: usize,
@@ -55,27 +56,33 @@ pub(crate) struct Path {
 }
 
 impl Path {
+    /// A way that leads nowhere.
+    pub(crate) const NOWHERE: Self =
+        Self { steps: [Step::NONE; HEIGHT_MAX], height: 0, exact: false, is_owned: false };
+
     /// Walks down to `key`. The tree must not be empty.
     pub(crate) fn descend<P: WritePages>(tree: &Tree, pages: &P, key: &[u8]) -> PageResult<Self> {
-        let mut path = Self {
-            steps: [Step::NONE; HEIGHT_MAX],
-            height: usize::from(tree.height),
-            exact: false,
-            is_owned: false,
-        };
+        let mut path = Self::NOWHERE;
+        path.lead_to(tree, pages, key)?;
+        Ok(path)
+    }
+
+    /// As [`Path::descend`], over a way that is of no use any more.
+    pub(crate) fn lead_to<P: WritePages>(&mut self, tree: &Tree, pages: &P, key: &[u8]) -> PageResult<()> {
+        (self.height, self.exact, self.is_owned) = (usize::from(tree.height), false, false);
         let mut child = tree.root_ref()?;
         for (depth, level) in (0..tree.height).rev().enumerate() {
             let node = fetch(pages, tree.id, child, level)?;
-            let place = path.place_in(&node, level, key)?;
-            path.steps[depth] = Step::new(child, place.index, node.count());
+            let place = self.place_in(&node, level, key)?;
+            self.steps[depth] = Step::new(child, place.index, node.count());
             if level > 0 {
                 child = node.child(place.index)?;
             } else {
-                path.exact = place.exact;
-                path.is_owned = header::birth(node.page()) == pages.epoch();
+                self.exact = place.exact;
+                self.is_owned = header::birth(node.page()) == pages.epoch();
             }
         }
-        Ok(path)
+        Ok(())
     }
 
     fn place_in(&self, node: &Node<'_>, level: u8, key: &[u8]) -> PageResult<Place> {
@@ -83,6 +90,13 @@ impl Path {
             0 => search::find(node, key),
             _ => Ok(Place { index: search::child_index(node, key)?, exact: false }),
         }
+    }
+
+    /// Ends at another place of the same leaf, which has `count` cells.
+    pub(crate) fn end_at(&mut self, place: Place, count: usize) {
+        let depth = self.leaf_depth();
+        self.steps[depth] = Step::new(self.steps[depth].child, place.index, count);
+        self.exact = place.exact;
     }
 
     /// Whether the leaf has the very key.

@@ -78,7 +78,7 @@ impl WriteTxn<'_> {
             } else {
                 txn.log(&Op::Put { tree: target_tree, key: to.key, value_len: new_len }, &value)?;
             }
-            txn.apply(target, |pages, tree| Ok(tree.insert(pages, to.key, NewValue::Bytes(&value))?))?;
+            txn.insert(target, to.key, NewValue::Bytes(&value))?;
             Ok(true)
         })
     }

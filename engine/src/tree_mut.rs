@@ -59,7 +59,7 @@ impl<'t, 'db> TreeMut<'t, 'db> {
         let id = self.id();
         self.txn.change(|txn| {
             txn.log(&Op::Put { tree: id, key, value_len: value.len() as u64 }, value)?;
-            txn.apply(index, |pages, tree| Ok(tree.insert(pages, key, NewValue::Bytes(value))?))
+            txn.insert(index, key, NewValue::Bytes(value))
         })
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use llmdb_base::{ReadPages, Timestamp, TxnId};
-use llmdb_btree::{MoveLimits, Moved, Moves, Tree};
+use llmdb_btree::{Finger, MoveLimits, Moved, Moves, NewValue, Tree};
 use llmdb_pager::{PageTxn, Reserve, RootState};
 use llmdb_wal::RecordWriter;
 
@@ -63,6 +63,14 @@ pub(crate) struct OpenTree {
     tree: Tree,
     /// Where the catalog says that the tree stands.
     stored: Tree,
+    /// Where the last insert went.
+    finger: Finger,
+}
+
+impl OpenTree {
+    fn new(name: &str, tree: Tree) -> Self {
+        Self { name: name.to_owned(), tree, stored: tree, finger: Finger::default() }
+    }
 }
 
 #[derive(Debug)]
@@ -153,7 +161,8 @@ impl<'db> WriteTxn<'db> {
         let tree = self.trees[index].tree.id;
         self.remove(|txn| {
             txn.log(&Op::DropTree { tree, name }, &[])?;
-            txn.trees[index].tree.clear(&mut txn.pages)?;
+            let (pages, tree) = txn.parts(index);
+            tree.clear(pages)?;
             txn.trees.swap_remove(index);
             txn.catalog.remove(&mut txn.pages, name)
         })?;
@@ -318,20 +327,18 @@ impl<'db> WriteTxn<'db> {
         let Some(name) = name else {
             return Ok(self.catalog.tree.relocate(&mut self.pages, from, limits, moves)?);
         };
-        match self.find(name)? {
-            Some(index) => Ok(self.trees[index].tree.relocate(&mut self.pages, from, limits, moves)?),
-            None => Ok(Moved::default()),
-        }
+        let Some(index) = self.find(name)? else { return Ok(Moved::default()) };
+        let (pages, tree) = self.parts(index);
+        Ok(tree.relocate(pages, from, limits, moves)?)
     }
 
     /// Makes the separator near `key` in the tree called `name` say no more than it must, see
     /// [`Tree::renew_separator`]. Not an operation: a replay makes separators of its own.
     pub(crate) fn renew_separator(&mut self, name: &str, key: &[u8]) -> Result<bool> {
         self.pages.set_reserve(Reserve::Shared);
-        match self.find(name)? {
-            Some(index) => Ok(self.trees[index].tree.renew_separator(&mut self.pages, key)?),
-            None => Ok(false),
-        }
+        let Some(index) = self.find(name)? else { return Ok(false) };
+        let (pages, tree) = self.parts(index);
+        Ok(tree.renew_separator(pages, key)?)
     }
 
     /// Commits a record that says nothing, for the sake of its place in the log.
@@ -376,7 +383,7 @@ impl<'db> WriteTxn<'db> {
         let found = self.catalog.find(&self.pages, name)?;
         self.pages.check_intact()?;
         let Some(tree) = found else { return Ok(None) };
-        self.trees.push(OpenTree { name: name.to_owned(), tree, stored: tree });
+        self.trees.push(OpenTree::new(name, tree));
         Ok(Some(self.trees.len() - 1))
     }
 
@@ -386,7 +393,7 @@ impl<'db> WriteTxn<'db> {
             let tree = Tree::empty(txn.catalog.take_id()?);
             txn.log(&Op::CreateTree { tree: tree.id, name }, &[])?;
             txn.catalog.set(&mut txn.pages, name, &tree)?;
-            txn.trees.push(OpenTree { name: name.to_owned(), tree, stored: tree });
+            txn.trees.push(OpenTree::new(name, tree));
             Ok(txn.trees.len() - 1)
         })
     }
@@ -433,21 +440,17 @@ impl<'db> WriteTxn<'db> {
         Ok(())
     }
 
-    /// Applies an operation that has just been logged. One in [`SAMPLED`] is measured: a replay takes as long.
-    pub(crate) fn apply<T>(
-        &mut self,
-        index: usize,
-        apply: impl FnOnce(&mut PageTxn, &mut Tree) -> Result<T>,
-    ) -> Result<T> {
+    /// Does a put that has just been logged. One in [`SAMPLED`] is measured: a replay takes as long.
+    pub(crate) fn insert(&mut self, index: usize, key: &[u8], value: NewValue<'_>) -> Result<bool> {
         let is_sample = self.ops % SAMPLED == 1 && self.shared.options.background == Background::Threads;
         let began_us = is_sample.then(|| self.shared.vfs.monotonic_us());
-        let (pages, tree) = self.parts(index);
-        let applied = apply(pages, tree);
+        let OpenTree { tree, finger, .. } = &mut self.trees[index];
+        let was_there = tree.insert_near(&mut self.pages, key, value, finger)?;
         if let Some(began_us) = began_us {
             let us = self.shared.vfs.monotonic_us().saturating_sub(began_us);
             self.shared.pace.note_applied(1, us);
         }
-        applied
+        Ok(was_there)
     }
 
     /// Appends a piece of the value of the put logged last.
@@ -462,9 +465,11 @@ impl<'db> WriteTxn<'db> {
         tree_ref::intact(&self.pages, tree.id, value)
     }
 
-    /// The pages and the tree at `index`.
+    /// The pages and the tree at `index`, to do with them whatever it is.
     pub(crate) fn parts(&mut self, index: usize) -> (&mut PageTxn, &mut Tree) {
-        (&mut self.pages, &mut self.trees[index].tree)
+        let OpenTree { tree, finger, .. } = &mut self.trees[index];
+        finger.lift();
+        (&mut self.pages, tree)
     }
 
     /// The pages and the tree at `index`, for reading.

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, ops::Bound};
 
 use crate::common::{assert_same, assert_sound, fill, value_bytes};
 use llmdb_base::TreeId;
-use llmdb_btree::{NewValue, Tree, testing::VecPages};
+use llmdb_btree::{Finger, NewValue, Tree, testing::VecPages};
 use proptest::{collection::vec, prelude::*};
 
 type Key = Vec<u8>;
@@ -94,6 +94,8 @@ fn in_order(from: &Bound<Key>, to: &Bound<Key>) -> bool {
 struct World {
     pages: VecPages,
     tree: Tree,
+    /// Every insert uses it, and whatever else changes the tree lifts it.
+    finger: Finger,
     model: Model,
     seed: u64,
 }
@@ -102,12 +104,14 @@ impl World {
     fn insert(&mut self, key: &[u8], len: usize) {
         self.seed += 1;
         let value = value_bytes(self.seed, len);
-        let was_there = self.tree.insert(&mut self.pages, key, NewValue::Bytes(&value)).unwrap();
+        let new = NewValue::Bytes(&value);
+        let was_there = self.tree.insert_near(&mut self.pages, key, new, &mut self.finger).unwrap();
         assert_eq!(self.model.insert(key.to_vec(), value).is_some(), was_there);
     }
 
     fn remove(&mut self, key: &[u8]) {
         let key = self.model.range(key.to_vec()..).next().map_or(key.to_vec(), |(key, _)| key.clone());
+        self.finger.lift();
         let was_there = self.tree.remove(&mut self.pages, &key).unwrap();
         assert_eq!(self.model.remove(&key).is_some(), was_there);
     }
@@ -118,6 +122,7 @@ impl World {
         } else {
             Vec::new()
         };
+        self.finger.lift();
         let removed = self.tree.remove_range(&mut self.pages, as_ref(from), as_ref(to)).unwrap();
         assert_eq!(removed, inside.len() as u64);
         for key in inside {
@@ -135,7 +140,8 @@ impl World {
 
 fn play(ops: &[Op], rests_alike: u32) {
     let tree = Tree::empty(TreeId::new(7));
-    let mut world = World { pages: VecPages::default(), tree, model: Model::new(), seed: 0 };
+    let (pages, finger) = (VecPages::default(), Finger::default());
+    let mut world = World { pages, tree, finger, model: Model::new(), seed: 0 };
     world.pages.outgrow_memory(rests_alike);
     let mut saved: Option<World> = None;
     let mut old: Option<(Tree, Model)> = None;
@@ -164,6 +170,7 @@ fn play(ops: &[Op], rests_alike: u32) {
                 old = None;
             }
             Op::Clear => {
+                world.finger.lift();
                 world.tree.clear(&mut world.pages).unwrap();
                 world.model.clear();
             }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use llmdb_base::TreeId;
-use llmdb_btree::{NewValue, Tree};
+use llmdb_btree::{Finger, NewValue, Tree};
 use llmdb_pager::PageTxn;
 
 use crate::Result;
@@ -149,6 +149,7 @@ fn apply_all(
 ) -> Result<()> {
     for of_tree in entries.chunk_by(|one, next| one.tree == next.tree) {
         let tree = trees.get(pages, of_tree[0].tree)?;
+        let mut finger = Finger::default();
         let mut pieces = of_tree.chunks(AHEAD).peekable();
         let mut node_count = 0;
         if let Some(first) = pieces.peek().filter(|_| found.is_none()) {
@@ -166,7 +167,7 @@ fn apply_all(
                 node_count = tree.read_ahead(pages, &keys(next, bytes))?;
             }
             for of_key in piece.chunk_by(|one, next| one.compare(next, bytes) == Ordering::Equal) {
-                of_key[of_key.len() - 1].apply(pages, tree, bytes)?;
+                of_key[of_key.len() - 1].apply(pages, tree, &mut finger, bytes)?;
             }
         }
     }
@@ -189,12 +190,14 @@ impl Entry {
         by_head.then_with(|| self.key(bytes).cmp(other.key(bytes)))
     }
 
-    fn apply(&self, pages: &mut PageTxn, tree: &mut Tree, bytes: &[u8]) -> Result<()> {
+    fn apply(&self, pages: &mut PageTxn, tree: &mut Tree, finger: &mut Finger, bytes: &[u8]) -> Result<()> {
         let key = self.key(bytes);
         if self.is_delete {
+            finger.lift();
             tree.remove(pages, key)?;
         } else {
-            tree.insert(pages, key, NewValue::Bytes(&bytes[self.value_start..self.value_end]))?;
+            let value = NewValue::Bytes(&bytes[self.value_start..self.value_end]);
+            tree.insert_near(pages, key, value, finger)?;
         }
         Ok(())
     }

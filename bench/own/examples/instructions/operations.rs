@@ -27,6 +27,7 @@ pub const OPERATIONS: &[Operation] = &[
     Operation { name: "scan step, value read", times: ROWS as u64, run: scan },
     Operation { name: "range of 100", times: 500, run: range },
     Operation { name: "put in a large transaction", times: 20_000, run: put },
+    Operation { name: "put in order in a large transaction", times: 20_000, run: put_in_order },
     Operation { name: "commit of one put, durable", times: 2_000, run: commit_durable },
     Operation { name: "commit of one put, not forced", times: 2_000, run: commit_unforced },
     Operation { name: "replay of one put", times: 20_000, run: replay },
@@ -141,6 +142,21 @@ fn put(times: u64) {
         let mut tree = txn.tree(MAIN_TREE).expect("the tree");
         for _ in 0..times {
             tree.put(keys[random.below(ROWS)], VALUE).expect("room");
+        }
+    });
+    txn.commit().expect("a commit");
+}
+
+/// Behind the rows that are there, as a load in order does.
+fn put_in_order(times: u64) {
+    let engine = loaded(&sorted_keys(ROWS, 5));
+    let mut txn = engine.begin_write().expect("the writer");
+    counted(&mut || {
+        let mut tree = txn.tree(MAIN_TREE).expect("the tree");
+        for number in 0..times {
+            let mut key = [0xFF; 24];
+            key[8..16].copy_from_slice(&number.to_be_bytes());
+            tree.put(key, VALUE).expect("room");
         }
     });
     txn.commit().expect("a commit");
