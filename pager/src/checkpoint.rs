@@ -231,7 +231,7 @@ impl Checkpoint {
         }
         self.write_generation(LogNeeded::Yes)?;
         let pages = std::mem::take(&mut self.pages);
-        self.pager.discard_written(&pages);
+        self.pager.replace_written(&pages);
         self.pager.counters.finish_checkpoint();
         self.pager.recount_settling();
         Ok(())

@@ -82,6 +82,12 @@ impl View {
         self.mapping.discard(Pgno::new(range.first()).offset(), len)
     }
 
+    /// Makes pages readable without a fault. A hint.
+    pub fn map_ahead(&self, range: PageRange) {
+        let len = usize::try_from(range.count() * PAGE_SIZE as u64).expect("a range lies in memory");
+        self.mapping.map_ahead(Pgno::new(range.first()).offset(), len);
+    }
+
     /// Makes the pages below `page_count` addressable.
     pub fn reserve(&self, page_count: u64) -> io::Result<()> {
         self.mapping.reserve(page_count * PAGE_SIZE as u64)

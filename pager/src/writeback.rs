@@ -94,6 +94,15 @@ impl Pager {
         }
     }
 
+    /// Gives private copies back as [`Pager::discard_written`] does, of pages that readers are looking at: they find them in
+    /// the map as before. Their faults would wait for the next checkpoint, while it hands pages beside these to the disk.
+    pub(crate) fn replace_written(&self, ranges: &[PageRange]) {
+        for range in ranges {
+            self.discard_written(std::slice::from_ref(range));
+            self.store.view.map_ahead(*range);
+        }
+    }
+
     /// Writes all dirty pages early. No durable root names them, so it does not matter when they reach the disk.
     ///
     /// # Errors

@@ -310,6 +310,19 @@ impl Mapping {
         let _ = (offset, len);
     }
 
+    /// Makes a range of the file readable without a fault of the processor's page tables. Whoever faults on a page waits
+    /// while the kernel hands what lies around it to the disk; a range that was discarded a moment ago is better mapped again
+    /// by whoever discarded it. A hint, as [`Mapping::read_ahead`]. Cost: a system call, and a read of what is not in the page
+    /// cache.
+    pub fn map_ahead(&self, offset: u64, len: usize) {
+        #[cfg(target_os = "linux")]
+        if let Some(start) = self.hint_of_private(offset, len) {
+            private::map_ahead(start, len);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (offset, len);
+    }
+
     /// Says that the file has grown by a range of which the disk holds nothing yet, so that the page cache may keep it in
     /// large pages: whoever reads it finds it with fewer misses of the processor's page tables. A hint, as
     /// [`Mapping::read_ahead`]. Not taken where the file is long beside memory: what has been dropped from there comes

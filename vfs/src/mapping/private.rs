@@ -137,6 +137,14 @@ pub(super) fn read_ahead(start: *mut u8, len: usize) {
     let _ = advised;
 }
 
+/// Has the kernel put a range of the file into the page tables, from the page cache if it is there.
+pub(super) fn map_ahead(start: *mut u8, len: usize) {
+    // SAFETY: the range belongs to a region of ours, and this advice reads it and changes no byte of it.
+    let advised = unsafe { madvise(start.cast(), len, Advice::LinuxPopulateRead) };
+    // Kernels before 5.14 do not know it, and what cannot be read is found out by whoever reads it.
+    let _ = advised;
+}
+
 /// Tells the kernel that whoever touches a page of a region wants this page alone. By itself it would read what lies
 /// around it, up to some megabytes, and the first one waits for all of that; who wants more asks for it ahead.
 fn expect_single_pages(start: NonNull<u8>, len: usize) {

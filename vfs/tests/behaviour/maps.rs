@@ -176,6 +176,24 @@ fn regions_of_a_large_file_join_without_a_gap() {
 }
 
 #[test]
+fn what_is_mapped_ahead_is_what_the_file_holds() {
+    on_every_disk(|disk| {
+        let (file, mapping) = mapped(disk, 4);
+        store(&mapping, 1, 5);
+        store(&mapping, 2, 6);
+        write_all_at(&*file, &[5; BLOCK_SIZE], at(1)).unwrap();
+        mapping.discard(at(1), BLOCK_SIZE).unwrap();
+        mapping.map_ahead(0, 4 * BLOCK_SIZE);
+        mapping.load(0, 2 * BLOCK_SIZE).unwrap();
+        assert_eq!(read(&mapping, 1), [5; BLOCK_SIZE]);
+        assert_eq!(read(&mapping, 2), [6; BLOCK_SIZE], "a private copy stays");
+        // Ranges that are not there are passed over.
+        mapping.map_ahead(at(3), 10 * BLOCK_SIZE);
+        mapping.map_ahead(u64::MAX - BLOCK_SIZE as u64, BLOCK_SIZE);
+    });
+}
+
+#[test]
 fn readers_see_the_same_bytes_while_copies_are_discarded() {
     on_every_disk(|disk| {
         let (file, mapping) = mapped(disk, 64);
