@@ -82,10 +82,17 @@ impl View {
         self.mapping.discard(Pgno::new(range.first()).offset(), len)
     }
 
+    /// Gives private memory back (4).
+    ///
+    /// # Errors
+    /// Some of the private copies may be gone; the others go on to shadow the file.
+    pub fn discard_all(&self, ranges: &[PageRange]) -> io::Result<()> {
+        self.mapping.discard_all(&in_bytes(ranges))
+    }
+
     /// Makes pages readable without a fault. A hint.
-    pub fn map_ahead(&self, range: PageRange) {
-        let len = usize::try_from(range.count() * PAGE_SIZE as u64).expect("a range lies in memory");
-        self.mapping.map_ahead(Pgno::new(range.first()).offset(), len);
+    pub fn map_ahead(&self, ranges: &[PageRange]) {
+        self.mapping.map_ahead(&in_bytes(ranges));
     }
 
     /// Makes the pages below `page_count` addressable.
@@ -148,4 +155,10 @@ impl View {
         let len = usize::try_from(range.count() * PAGE_SIZE as u64).expect("a range lies in memory");
         self.mapping.read_ahead(Pgno::new(range.first()).offset(), len);
     }
+}
+
+/// Offsets and lengths.
+fn in_bytes(ranges: &[PageRange]) -> Vec<(u64, usize)> {
+    let len = |count: u64| usize::try_from(count * PAGE_SIZE as u64).expect("a range lies in memory");
+    ranges.iter().map(|range| (Pgno::new(range.first()).offset(), len(range.count()))).collect()
 }

@@ -87,6 +87,10 @@ impl Pager {
     /// Gives the private copies of pages back whose bytes are in the file. What the system refuses to take back
     /// stays private: it shadows the file with the same bytes.
     pub(crate) fn discard_written(&self, ranges: &[PageRange]) {
+        if self.store.view.discard_all(ranges).is_ok() {
+            ranges.iter().for_each(|range| self.space.forget_private(*range));
+            return;
+        }
         for range in ranges {
             if self.store.view.discard(*range).is_ok() {
                 self.space.forget_private(*range);
@@ -94,13 +98,11 @@ impl Pager {
         }
     }
 
-    /// Gives private copies back as [`Pager::discard_written`] does, of pages that readers are looking at: they find them in
-    /// the map as before. Their faults would wait for the next checkpoint, while it hands pages beside these to the disk.
+    /// As [`Pager::discard_written`], for pages that readers are looking at: they find them in the map as before. A fault of
+    /// theirs would wait for the next checkpoint, while it hands pages beside these to the disk.
     pub(crate) fn replace_written(&self, ranges: &[PageRange]) {
-        for range in ranges {
-            self.discard_written(std::slice::from_ref(range));
-            self.store.view.map_ahead(*range);
-        }
+        self.discard_written(ranges);
+        self.store.view.map_ahead(ranges);
     }
 
     /// Writes all dirty pages early. No durable root names them, so it does not matter when they reach the disk.

@@ -25,6 +25,8 @@ mod regions;
 use std::{fmt, io, ptr::NonNull, sync::Arc};
 
 pub use self::lost::{LossCause, LostPage};
+#[cfg(target_os = "linux")]
+use self::private::many;
 use self::{heap::Heap, regions::Regions};
 use crate::{BLOCK_SIZE, File};
 
@@ -265,6 +267,47 @@ impl Mapping {
         }
     }
 
+    /// As [`Mapping::discard`], for many ranges, given as offset and length: readers in other threads are interrupted once for
+    /// some hundreds of them, and not for each (Linux 6.13 and later).
+    ///
+    /// # Errors
+    /// As [`Mapping::discard`]; some of the private copies may be gone.
+    pub fn discard_all(&self, ranges: &[(u64, usize)]) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        if let Kind::Private(file) = &self.kind
+            && file.losses() == 0
+        {
+            let pieces = self.addresses(ranges);
+            // SAFETY: in regions of ours; the file holds what is in them (contract of `discard`).
+            let done = unsafe { many::advise(&pieces, many::Advice::Discard) };
+            return pieces[done..].iter().try_for_each(|(start, len)| private::discard(*start, *len));
+        }
+        ranges.iter().try_for_each(|(offset, len)| self.discard(*offset, *len))
+    }
+
+    /// Makes ranges of the file, given as offset and length, readable without a fault of the processor's page tables. Whoever
+    /// faults on a page waits while the kernel hands what lies around it to the disk: what was discarded a moment ago is
+    /// better mapped again by whoever discarded it. A hint. Cost: a system call for some hundreds of ranges (Linux 6.13 and
+    /// later), and a read of what is not in the page cache.
+    pub fn map_ahead(&self, ranges: &[(u64, usize)]) {
+        #[cfg(target_os = "linux")]
+        if self.is_private_file() {
+            let pieces = self.addresses(ranges);
+            // SAFETY: in regions of ours.
+            let done = unsafe { many::advise(&pieces, many::Advice::MapAhead) };
+            pieces[done..].iter().for_each(|(start, len)| private::map_ahead(*start, *len));
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = ranges;
+    }
+
+    /// Where reserved ranges lie, cut where regions end.
+    #[cfg(target_os = "linux")]
+    fn addresses(&self, ranges: &[(u64, usize)]) -> Vec<(NonNull<u8>, usize)> {
+        let pieces = ranges.iter().flat_map(|(offset, len)| self.regions.pieces(*offset, *len));
+        pieces.map(|(offset, len)| (self.regions.address(offset, len), len)).collect()
+    }
+
     /// Tells the processor that the bytes at `offset` are wanted soon: the line that holds them and the next one.
     /// A hint; anything is allowed, also offsets that are not reserved.
     #[inline]
@@ -305,19 +348,6 @@ impl Mapping {
         #[cfg(target_os = "linux")]
         if let Some(start) = self.hint_of_private(offset, len) {
             private::read_ahead(start, len);
-        }
-        #[cfg(not(target_os = "linux"))]
-        let _ = (offset, len);
-    }
-
-    /// Makes a range of the file readable without a fault of the processor's page tables. Whoever faults on a page waits
-    /// while the kernel hands what lies around it to the disk; a range that was discarded a moment ago is better mapped again
-    /// by whoever discarded it. A hint, as [`Mapping::read_ahead`]. Cost: a system call, and a read of what is not in the page
-    /// cache.
-    pub fn map_ahead(&self, offset: u64, len: usize) {
-        #[cfg(target_os = "linux")]
-        if let Some(start) = self.hint_of_private(offset, len) {
-            private::map_ahead(start, len);
         }
         #[cfg(not(target_os = "linux"))]
         let _ = (offset, len);

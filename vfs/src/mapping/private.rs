@@ -5,6 +5,8 @@
 //! Where pages were lost (`bus_error.rs`), memory lies in the place of the file; it goes when the place is
 //! discarded or loaded, by mapping the file there anew.
 
+pub(super) mod many;
+
 use std::{
     io,
     os::fd::OwnedFd,
@@ -138,9 +140,9 @@ pub(super) fn read_ahead(start: *mut u8, len: usize) {
 }
 
 /// Has the kernel put a range of the file into the page tables, from the page cache if it is there.
-pub(super) fn map_ahead(start: *mut u8, len: usize) {
+pub(super) fn map_ahead(start: NonNull<u8>, len: usize) {
     // SAFETY: the range belongs to a region of ours, and this advice reads it and changes no byte of it.
-    let advised = unsafe { madvise(start.cast(), len, Advice::LinuxPopulateRead) };
+    let advised = unsafe { madvise(start.as_ptr().cast(), len, Advice::LinuxPopulateRead) };
     // Kernels before 5.14 do not know it, and what cannot be read is found out by whoever reads it.
     let _ = advised;
 }

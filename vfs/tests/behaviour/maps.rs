@@ -176,20 +176,34 @@ fn regions_of_a_large_file_join_without_a_gap() {
 }
 
 #[test]
-fn what_is_mapped_ahead_is_what_the_file_holds() {
+fn many_ranges_are_discarded_and_mapped_and_nothing_between_them() {
     on_every_disk(|disk| {
-        let (file, mapping) = mapped(disk, 4);
-        store(&mapping, 1, 5);
-        store(&mapping, 2, 6);
-        write_all_at(&*file, &[5; BLOCK_SIZE], at(1)).unwrap();
-        mapping.discard(at(1), BLOCK_SIZE).unwrap();
-        mapping.map_ahead(0, 4 * BLOCK_SIZE);
-        mapping.load(0, 2 * BLOCK_SIZE).unwrap();
-        assert_eq!(read(&mapping, 1), [5; BLOCK_SIZE]);
-        assert_eq!(read(&mapping, 2), [6; BLOCK_SIZE], "a private copy stays");
-        // Ranges that are not there are passed over.
-        mapping.map_ahead(at(3), 10 * BLOCK_SIZE);
-        mapping.map_ahead(u64::MAX - BLOCK_SIZE as u64, BLOCK_SIZE);
+        const BLOCKS: u64 = 2_000;
+        let (file, mapping) = mapped(disk, BLOCKS);
+        // Of three blocks the first is written to the file, and the second is stored to only.
+        let written: Vec<_> = (0..BLOCKS).step_by(3).map(|block| (at(block), BLOCK_SIZE)).collect();
+        for block in (0..BLOCKS).filter(|block| block % 3 < 2) {
+            store(&mapping, block, 5);
+        }
+        written.iter().for_each(|(offset, _)| write_all_at(&*file, &[5; BLOCK_SIZE], *offset).unwrap());
+        mapping.discard_all(&written).unwrap();
+        mapping.map_ahead(&written);
+        mapping.load(0, usize::try_from(at(BLOCKS)).unwrap()).unwrap();
+        for block in 0..BLOCKS {
+            let expected = if block % 3 < 2 { 5 } else { 1 };
+            assert_eq!(read(&mapping, block), [expected; BLOCK_SIZE], "block {block}");
+        }
+        if mapping.is_private_file() {
+            // They show the file again.
+            write_all_at(&*file, &[6; BLOCK_SIZE], at(1_998)).unwrap();
+            write_all_at(&*file, &[6; BLOCK_SIZE], at(1_999)).unwrap();
+            assert_eq!(read(&mapping, 1_998), [6; BLOCK_SIZE]);
+            assert_eq!(read(&mapping, 1_999), [5; BLOCK_SIZE]);
+        }
+        mapping.discard_all(&[]).unwrap();
+        mapping.map_ahead(&[]);
+        // What lies behind the end of the file cannot be mapped, and is left to whoever looks at it.
+        mapping.map_ahead(&[(at(BLOCKS), BLOCK_SIZE), (0, BLOCK_SIZE)]);
     });
 }
 

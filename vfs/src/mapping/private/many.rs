@@ -1,0 +1,90 @@
+//! Advice about many ranges in one call.
+//!
+//! After each call that takes pages out of the page tables, the kernel interrupts every processor that runs a thread of this
+//! process, so that it forgets them: thousands of calls for single pages disturb whoever reads meanwhile. One call for
+//! many ranges does it once. (`process_madvise` for the calling process takes all advice since Linux 6.13.)
+
+use std::{
+    ptr::NonNull,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use rustix::{
+    fd::AsRawFd,
+    process::{PidfdFlags, getpid, pidfd_open},
+};
+
+/// Ranges in one call: few enough that threads which want to map or unmap memory wait for a millisecond at most.
+const RANGES_MAX: usize = 256;
+
+/// What the kernel is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::mapping) enum Advice {
+    /// The private copies are not needed any more.
+    Discard,
+    /// The bytes will be read.
+    MapAhead,
+}
+
+/// Whether the kernel has refused: it will again.
+static IS_REFUSED: [AtomicBool; 2] = [const { AtomicBool::new(false) }; 2];
+
+/// Ranges of whole blocks in regions of ours: where they begin, and their lengths in bytes.
+pub(in crate::mapping) type Ranges = [(NonNull<u8>, usize)];
+
+/// Gives advice about `ranges`, in their order, and returns how many the kernel has dealt with.
+///
+/// # Safety
+/// The ranges lie in regions that stay mapped during the call; for [`Advice::Discard`] the file holds what is in them.
+pub(in crate::mapping) unsafe fn advise(ranges: &Ranges, advice: Advice) -> usize {
+    let refused = &IS_REFUSED[advice as usize];
+    // One range is as well told alone.
+    if ranges.len() < 2 || refused.load(Relaxed) {
+        return 0;
+    }
+    // Opened each time: after a fork another one would be the parent's.
+    let Ok(this) = pidfd_open(getpid(), PidfdFlags::empty()) else {
+        refused.store(true, Relaxed);
+        return 0;
+    };
+    let mut done = 0;
+    for some in ranges.chunks(RANGES_MAX) {
+        // SAFETY: by contract.
+        let advised = unsafe { call(this.as_raw_fd(), some, advice) };
+        if advised == 0 {
+            refused.store(true, Relaxed);
+        }
+        done += advised;
+        if advised < some.len() {
+            break;
+        }
+    }
+    done
+}
+
+/// One call; how many of the ranges it dealt with.
+///
+/// # Safety
+/// As [`advise`].
+unsafe fn call(this: i32, ranges: &Ranges, advice: Advice) -> usize {
+    let vectors: Vec<libc::iovec> = ranges
+        .iter()
+        .map(|(start, len)| libc::iovec { iov_base: start.as_ptr().cast(), iov_len: *len })
+        .collect();
+    let advice = match advice {
+        Advice::Discard => libc::MADV_DONTNEED,
+        Advice::MapAhead => libc::MADV_POPULATE_READ,
+    };
+    // SAFETY: the kernel reads `vectors`, which live through the call, and takes the advice about memory of this process, as
+    // `madvise` would: by contract that changes no byte of it.
+    let bytes = unsafe {
+        libc::syscall(libc::SYS_process_madvise, this, vectors.as_ptr(), vectors.len(), advice, 0_u32)
+    };
+    // It says how many bytes it has come through; a negative number says why none.
+    let bytes = usize::try_from(bytes).unwrap_or(0);
+    let ends = ranges.iter().scan(0, |end, (_, len)| {
+        *end += len;
+        Some(*end)
+    });
+    ends.take_while(|end| *end <= bytes).count()
+}
