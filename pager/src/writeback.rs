@@ -17,6 +17,9 @@ use crate::{
 /// Pages written at once: the system keeps in one piece of memory what it gets in one piece.
 const WRITE_PAGES_MAX: u64 = HUGE_PAGES;
 
+/// Ranges that are taken out of the map and put in again as one.
+const REPLACED_MAX: usize = 128;
+
 /// What is written at once of `range`, from page `first` on: up to where the next huge page begins.
 fn piece_of(range: PageRange, first: u64) -> PageRange {
     let end = (first + 1).next_multiple_of(WRITE_PAGES_MAX).min(range.end());
@@ -101,8 +104,11 @@ impl Pager {
     /// As [`Pager::discard_written`], for pages that readers are looking at: they find them in the map as before. A fault of
     /// theirs would wait for the next checkpoint, while it hands pages beside these to the disk.
     pub(crate) fn replace_written(&self, ranges: &[PageRange]) {
-        self.discard_written(ranges);
-        self.store.view.map_ahead(ranges);
+        // Some at a time, so that few of them are out of the map at any time.
+        for some in ranges.chunks(REPLACED_MAX) {
+            self.discard_written(some);
+            self.store.view.map_ahead(some);
+        }
     }
 
     /// Writes all dirty pages early. No durable root names them, so it does not matter when they reach the disk.
