@@ -92,8 +92,8 @@ impl Path {
 
     /// Whether `key` is below the separator behind the leaf. There is none on the right edge.
     fn is_below_fence<P: WritePages>(&self, pages: &P, key: &[u8]) -> PageResult<bool> {
-        let behind = (0..self.leaf_depth()).rev().map(|depth| self.step(depth));
-        match behind.into_iter().find(|step| step.index() + 1 < step.count()) {
+        let mut above = (0..self.leaf_depth()).rev().map(|depth| self.step(depth));
+        match above.find(|step| step.index() + 1 < step.count()) {
             Some(step) => Ok(key < view(pages, step.child)?.key(step.index() + 1)?),
             None => Ok(true),
         }

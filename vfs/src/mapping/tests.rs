@@ -142,6 +142,40 @@ fn a_private_map_follows_the_file_except_where_stores_shadow_it() {
     assert_eq!(length.load(std::sync::atomic::Ordering::Relaxed), 8 * BLOCK_SIZE as u64);
 }
 
+/// Whether the page tables name memory for `address`. `None` where the kernel does not say.
+#[cfg(target_os = "linux")]
+#[expect(clippy::disallowed_methods, reason = "the kernel's page tables are no file of a store")]
+fn is_in_page_tables(address: usize) -> Option<bool> {
+    use std::os::unix::fs::FileExt;
+    let mut entry = [0; 8];
+    let tables = std::fs::File::open("/proc/self/pagemap").ok()?;
+    tables.read_exact_at(&mut entry, (address / BLOCK_SIZE * size_of::<u64>()) as u64).ok()?;
+    Some(u64::from_le_bytes(entry) >> 63 == 1)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_was_discarded_is_in_the_page_tables_once_it_is_mapped_ahead() {
+    use std::{os::unix::fs::FileExt, sync::atomic::AtomicU64};
+
+    let len = 8 * BLOCK_SIZE as u64;
+    let file = tempfile::tempfile().unwrap();
+    file.write_all_at(&[1; 8 * BLOCK_SIZE], 0).unwrap();
+    let mapping =
+        Mapping::private_file(file.into(), Arc::new(AtomicU64::new(len)), BusErrors::Catch).unwrap();
+    let ranges = [1, 3, 6].map(|block| (block * BLOCK_SIZE as u64, BLOCK_SIZE));
+    for (offset, len) in ranges {
+        store(&mapping, offset, len, 1);
+    }
+    let are_there =
+        || ranges.map(|(offset, _)| is_in_page_tables(mapping.regions.address(offset, 1).as_ptr().addr()));
+    mapping.discard_all(&ranges).unwrap();
+    assert!(are_there().iter().all(|is_there| *is_there != Some(true)), "they were given back");
+    mapping.map_ahead(&ranges);
+    assert!(are_there().iter().all(|is_there| *is_there != Some(false)), "nobody has touched them");
+    assert_eq!(read(&mapping, ranges[2].0, BLOCK_SIZE), vec![1; BLOCK_SIZE]);
+}
+
 /// Whether the kernel may take large pages at `address`: flag `hg` of its map. `None` where it knows none, or does not say.
 #[cfg(target_os = "linux")]
 fn allows_large_pages(address: usize) -> Option<bool> {

@@ -5,6 +5,7 @@
 //! many ranges does it once. (`process_madvise` for the calling process takes all advice since Linux 6.13.)
 
 use std::{
+    io,
     ptr::NonNull,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
@@ -26,7 +27,7 @@ pub(in crate::mapping) enum Advice {
     MapAhead,
 }
 
-/// Whether the kernel has refused: it will again.
+/// Whether the kernel does not know such a call, or does not allow it: it will not the next time either.
 static IS_REFUSED: [AtomicBool; 2] = [const { AtomicBool::new(false) }; 2];
 
 /// Ranges of whole blocks in regions of ours: where they begin, and their lengths in bytes.
@@ -43,30 +44,42 @@ pub(in crate::mapping) unsafe fn advise(ranges: &Ranges, advice: Advice) -> usiz
         return 0;
     }
     // Opened each time: after a fork another one would be the parent's.
-    let Ok(this) = pidfd_open(getpid(), PidfdFlags::empty()) else {
-        refused.store(true, Relaxed);
-        return 0;
-    };
+    let Ok(this) = pidfd_open(getpid(), PidfdFlags::empty()) else { return 0 };
     let mut done = 0;
     for some in ranges.chunks(RANGES_MAX) {
         // SAFETY: by contract.
         let advised = unsafe { call(this.as_raw_fd(), some, advice) };
-        if advised == 0 {
+        let count = advised.as_ref().map_or(0, |bytes| whole_ranges(some, *bytes));
+        if advised.is_err_and(|error| is_final(&error)) {
             refused.store(true, Relaxed);
         }
-        done += advised;
-        if advised < some.len() {
+        done += count;
+        if count < some.len() {
             break;
         }
     }
     done
 }
 
-/// One call; how many of the ranges it dealt with.
+/// Whether this says something of the call, and not of the ranges or of the moment.
+fn is_final(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL | libc::EPERM))
+}
+
+/// How many of `ranges` end within their first `bytes` bytes.
+fn whole_ranges(ranges: &Ranges, bytes: usize) -> usize {
+    let ends = ranges.iter().scan(0, |end, (_, len)| {
+        *end += len;
+        Some(*end)
+    });
+    ends.take_while(|end| *end <= bytes).count()
+}
+
+/// One call; how many bytes of the ranges it has come through.
 ///
 /// # Safety
 /// As [`advise`].
-unsafe fn call(this: i32, ranges: &Ranges, advice: Advice) -> usize {
+unsafe fn call(this: i32, ranges: &Ranges, advice: Advice) -> io::Result<usize> {
     let vectors: Vec<libc::iovec> = ranges
         .iter()
         .map(|(start, len)| libc::iovec { iov_base: start.as_ptr().cast(), iov_len: *len })
@@ -80,11 +93,25 @@ unsafe fn call(this: i32, ranges: &Ranges, advice: Advice) -> usize {
     let bytes = unsafe {
         libc::syscall(libc::SYS_process_madvise, this, vectors.as_ptr(), vectors.len(), advice, 0_u32)
     };
-    // It says how many bytes it has come through; a negative number says why none.
-    let bytes = usize::try_from(bytes).unwrap_or(0);
-    let ends = ranges.iter().scan(0, |end, (_, len)| {
-        *end += len;
-        Some(*end)
-    });
-    ends.take_while(|end| *end <= bytes).count()
+    // A negative number says why none.
+    usize::try_from(bytes).map_err(|_| io::Error::last_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_dealt_with_when_all_of_it_is() {
+        let ranges = [(NonNull::dangling(), 10), (NonNull::dangling(), 5), (NonNull::dangling(), 20)];
+        let whole = |bytes| whole_ranges(&ranges, bytes);
+        assert_eq!([0, 9, 10, 14, 15, 34, 35].map(whole), [0, 0, 1, 1, 2, 2, 3]);
+    }
+
+    #[test]
+    fn what_a_moment_refuses_may_be_asked_for_again() {
+        let is_final = |code| is_final(&io::Error::from_raw_os_error(code));
+        assert!([libc::ENOSYS, libc::EINVAL, libc::EPERM].into_iter().all(is_final));
+        assert!(![libc::EFAULT, libc::EINTR, libc::ENOMEM, libc::EAGAIN].into_iter().any(is_final));
+    }
 }
