@@ -141,7 +141,8 @@ impl Log {
             Some(file) => file,
             None => self.folder.open(Name::Segment(index), Create::Never, true)?,
         };
-        Ok(Segment { file, index, first_lsn, next, reserved, end })
+        // Of what more there may be of space, nobody was told: to ask for it again costs little.
+        Ok(Segment { file, index, first_lsn, next, reserved, allocated: reserved, end })
     }
 }
 

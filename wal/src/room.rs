@@ -30,7 +30,19 @@ pub(crate) enum Haste {
 struct Prepared {
     file: Arc<dyn File>,
     reserved: u64,
+    allocated: u64,
     recycled: bool,
+}
+
+/// A piece of a segment that batches are to be placed in.
+#[derive(Clone, Copy)]
+struct Window {
+    from: u64,
+    to: u64,
+    /// Up to here the file has space.
+    allocated: u64,
+    /// Up to here it may grow.
+    end: u64,
 }
 
 impl Log {
@@ -77,22 +89,25 @@ impl Log {
 
     /// Gets space for one more window of the segment in use.
     fn reserve_space(&self, haste: Haste) -> LogResult<()> {
-        let (file, from, end) = {
+        let (file, window) = {
             let tail = lock(&self.tail);
-            let segment = tail.segment.as_ref().expect("space is reserved in a segment");
-            (Arc::clone(&segment.file), segment.reserved, segment.end)
+            let Segment { file, reserved: from, allocated, end, .. } =
+                tail.segment.as_ref().expect("space is reserved in a segment");
+            let to = (from + self.options.window_bytes).min(*end);
+            (Arc::clone(file), Window { from: *from, to, allocated: *allocated, end: *end })
         };
-        let len = self.options.window_bytes.min(end - from);
-        match self.reserve(&*file, from, len, haste) {
+        let allocated = match self.reserve(&*file, window, haste) {
             // On a full disk the room of spare segments is of more use than they are.
-            Err(LogError::NoSpace { .. }) if self.remove_spares()? => {
-                self.reserve(&*file, from, len, haste)?
-            }
+            Err(LogError::NoSpace { .. }) if self.remove_spares()? => self.reserve(&*file, window, haste)?,
             reserved => reserved?,
+        };
+        {
+            let mut tail = lock(&self.tail);
+            let segment = tail.segment.as_mut().expect("segments do not go away");
+            (segment.reserved, segment.allocated) = (window.to, allocated);
         }
-        lock(&self.tail).segment.as_mut().expect("segments do not go away").reserved = from + len;
         if let Some(segment) = lock(&self.files).live.back_mut() {
-            segment.file_bytes = from + len;
+            segment.file_bytes = allocated;
         }
         Ok(())
     }
@@ -110,32 +125,61 @@ impl Log {
         Ok(!spares.is_empty())
     }
 
-    fn reserve(&self, file: &dyn File, offset: u64, len: u64, haste: Haste) -> LogResult<()> {
-        file.allocate(offset, len).map_err(|error| space_error("reserve space for the log", len, error))?;
+    /// Makes `window` ready for batches. Returns up to where the file has space.
+    fn reserve(&self, file: &dyn File, window: Window, haste: Haste) -> LogResult<u64> {
+        let allocated = if window.to <= window.allocated {
+            window.allocated
+        } else {
+            self.allocate(file, window, haste)?
+        };
         if haste == Haste::None {
+            let len = window.to - window.from;
             let zeros = AlignedBuf::new(usize::try_from(len).expect("a window is at most 64 MiB long"));
-            file.write_durable_at(&zeros, offset)
+            file.write_durable_at(&zeros, window.from)
                 .map_err(|error| self.poison_unless_full(space_error("write zeros ahead", len, error)))?;
             self.counters.zeroed_bytes.add(len);
         }
-        Ok(())
+        Ok(allocated)
     }
 
-    /// Goes on in a new segment, once all of the old one is on the media.
-    fn begin_segment(&self, haste: Haste) -> LogResult<()> {
-        self.drain()?;
-        let mut files = lock(&self.files);
-        let (first_lsn, previous_end) = match &lock(&self.tail).segment {
-            Some(full) => (lsn_at(full.first_lsn, full.next), lsn_at(full.first_lsn, full.next)),
-            None => {
-                let start = lock(&self.start);
-                (start.first_lsn, start.previous_end)
-            }
+    /// Gives the file space for `window`. A long record gets all that is left of the segment if the disk has it: the
+    /// system lets no space be reserved in a file before the writes that are under way in it have ended.
+    fn allocate(&self, file: &dyn File, window: Window, haste: Haste) -> LogResult<u64> {
+        let Window { to, allocated, end, .. } = window;
+        let up_to = |to: u64| {
+            let len = to - allocated;
+            let reserved = file.allocate(allocated, len);
+            reserved.map_err(|error| space_error("reserve space for the log", len, error)).map(|()| to)
         };
+        if haste == Haste::None || end <= to {
+            return up_to(to);
+        }
+        match up_to(end) {
+            Err(LogError::NoSpace { .. }) => {
+                // What it got of it is not for the log alone.
+                file.set_len(allocated).map_err(LogError::during("give back space of a log segment"))?;
+                up_to(to)
+            }
+            reserved => reserved,
+        }
+    }
+
+    /// Goes on in a new segment, once all of the old one is on the media. Its file is made while the last batches of
+    /// the old one are on their way; only its header has to wait for them.
+    fn begin_segment(&self, haste: Haste) -> LogResult<()> {
+        self.begin_writing()?;
+        let mut files = lock(&self.files);
         let index = files.next_index;
         files.next_index += 1;
-        let header = SegmentHeader { store: self.store, index, first_lsn, previous_end };
-        let (prepared, checksum) = self.prepare_segment(&mut files, &header, haste)?;
+        let prepared = self.prepare_segment(&mut files, index, haste)?;
+        let made = self.drain().and_then(|()| self.give_header(&*prepared.file, index));
+        let (first_lsn, previous_end, checksum) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                self.forget_segment(index)?;
+                return Err(error);
+            }
+        };
         if let Some(told) = self.told.get() {
             (told.0)(index)
                 .map_err(|error| self.poison(LogError::io("note that a log segment began", error)))?;
@@ -145,24 +189,51 @@ impl Log {
         if let Some(old) = files.live.back_mut().filter(|old| old.end.is_none()) {
             old.end = Some(previous_end);
         }
-        files.live.push_back(LiveSegment { index, end: None, file_bytes: prepared.reserved });
+        files.live.push_back(LiveSegment { index, end: None, file_bytes: prepared.allocated });
         self.counters.segments.add(1);
         self.counters.recycled.add(u64::from(prepared.recycled));
         lock(&self.flight).begin_segment(checksum, first_lsn);
-        let Prepared { file, reserved, .. } = prepared;
+        let Prepared { file, reserved, allocated, .. } = prepared;
         let reserved = reserved.min(end);
         lock(&self.tail).segment =
-            Some(Segment { file, index, first_lsn, next: SEGMENT_HEADER_LEN, reserved, end });
+            Some(Segment { file, index, first_lsn, next: SEGMENT_HEADER_LEN, reserved, allocated, end });
         Ok(())
     }
 
-    /// Waits until every sealed batch is on the media. Makes the ring if there is none yet.
-    pub(crate) fn drain(&self) -> LogResult<()> {
+    /// Starts writing what is sealed. Makes the ring if there is none yet.
+    fn begin_writing(&self) -> LogResult<()> {
         let mut flight = lock(&self.flight);
         if !flight.has_ring() {
             let ring = self.folder.vfs.ring(self.options.in_flight_max);
             flight.set_ring(ring.map_err(LogError::during("make a ring for the log"))?);
         }
+        self.submit_sealed(&mut flight)?;
+        flight.kick();
+        Ok(())
+    }
+
+    /// Makes the file of segment `index` the segment that the log goes on in: all before it is on the media. Returns
+    /// where it begins, where the one before ended, and the checksum of its header.
+    fn give_header(&self, file: &dyn File, index: u64) -> LogResult<(Lsn, Lsn, u32)> {
+        let (first_lsn, previous_end) = match &lock(&self.tail).segment {
+            Some(full) => (lsn_at(full.first_lsn, full.next), lsn_at(full.first_lsn, full.next)),
+            None => {
+                let start = lock(&self.start);
+                (start.first_lsn, start.previous_end)
+            }
+        };
+        let header = SegmentHeader { store: self.store, index, first_lsn, previous_end };
+        Ok((first_lsn, previous_end, self.write_header(file, &header)?))
+    }
+
+    /// Removes the file of a segment that did not come to be, if the log lives on.
+    fn forget_segment(&self, index: u64) -> LogResult<()> {
+        if self.queue.failure().is_none() { self.folder.remove(Name::Segment(index)) } else { Ok(()) }
+    }
+
+    /// Waits until every sealed batch is on the media. The ring is there.
+    pub(crate) fn drain(&self) -> LogResult<()> {
+        let mut flight = lock(&self.flight);
         self.submit_sealed(&mut flight)?;
         while !flight.is_empty() {
             self.reap(&mut flight)?;
@@ -174,14 +245,9 @@ impl Log {
         Ok(())
     }
 
-    /// A file with a durable name, some space, and a durable header. On a clean error it is gone again.
-    fn prepare_segment(
-        &self,
-        files: &mut Files,
-        header: &SegmentHeader,
-        haste: Haste,
-    ) -> LogResult<(Prepared, u32)> {
-        let name = Name::Segment(header.index);
+    /// A file with a durable name and some space. On a clean error it is gone again.
+    fn prepare_segment(&self, files: &mut Files, index: u64, haste: Haste) -> LogResult<Prepared> {
+        let name = Name::Segment(index);
         if !files.folder_is_durable {
             self.folder.create()?;
             self.folder.sync_parent().map_err(|error| self.poison(error))?;
@@ -191,32 +257,30 @@ impl Log {
         let prepared = match if recycles { files.spares.pop() } else { None } {
             Some(spare) => {
                 self.folder.rename(Name::Spare(spare.index), name)?;
-                self.prepare_file(name, Create::Never, haste)
+                self.prepare_file(name, Create::Never, files.next_bytes, haste)
             }
-            None => self.prepare_file(name, Create::New, haste),
+            None => self.prepare_file(name, Create::New, files.next_bytes, haste),
         };
-        let made = prepared.and_then(|prepared| {
-            let checksum = self.write_header(&*prepared.file, header)?;
-            Ok((prepared, checksum))
-        });
-        if made.is_err() && self.queue.failure().is_none() {
-            self.folder.remove(name)?;
+        if prepared.is_err() {
+            self.forget_segment(index)?;
         }
-        made
+        prepared
     }
 
-    fn prepare_file(&self, name: Name, create: Create, haste: Haste) -> LogResult<Prepared> {
+    /// Opens or makes the file, which may come to have `end` bytes.
+    fn prepare_file(&self, name: Name, create: Create, end: u64, haste: Haste) -> LogResult<Prepared> {
         let file = self.folder.open(name, create, true)?;
         let unit = BLOCK_SIZE as u64;
         let len = file.len().map_err(LogError::during("ask for the length of a log segment"))?;
         let mut reserved = len - len % unit;
+        let mut allocated = reserved;
         if reserved <= SEGMENT_HEADER_LEN {
             reserved = SEGMENT_HEADER_LEN + self.options.window_bytes;
-            self.reserve(&*file, 0, reserved, haste)?;
+            allocated = self.reserve(&*file, Window { from: 0, to: reserved, allocated: 0, end }, haste)?;
         }
         file.sync_data().map_err(|error| self.poison(LogError::io("sync a new log segment", error)))?;
         self.folder.sync().map_err(|error| self.poison(error))?;
-        Ok(Prepared { file, reserved, recycled: create == Create::Never })
+        Ok(Prepared { file, reserved, allocated, recycled: create == Create::Never })
     }
 
     fn write_header(&self, file: &dyn File, header: &SegmentHeader) -> LogResult<u32> {

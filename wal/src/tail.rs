@@ -47,8 +47,10 @@ pub(crate) struct Segment {
     pub first_lsn: Lsn,
     /// Where the next batch begins.
     pub next: u64,
-    /// Up to here the file has space.
+    /// Up to here batches may be placed: the file has space, and zeros in it if they help.
     pub reserved: u64,
+    /// Up to here the file has space.
+    pub allocated: u64,
     /// Up to here it may grow.
     pub end: u64,
 }
