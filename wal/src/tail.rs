@@ -23,6 +23,10 @@ use crate::{
     segment::lsn_at,
 };
 
+/// So many batches of a record are short: a part of the longest.
+const SHORT_BATCHES: u32 = 4;
+const SHORT_PART: usize = 4;
+
 /// Bytes copied under one hold of the lock.
 const COPY_BYTES_MAX: usize = 64 << 10;
 
@@ -37,6 +41,8 @@ pub(crate) struct Tail {
     batch_bytes_max: usize,
     /// Whether a part of the record being appended is in a batch.
     record_begun: bool,
+    /// Batches sealed since then.
+    record_batches: u32,
 }
 
 /// The segment that batches are placed in. Offsets count from the start of its file.
@@ -116,6 +122,7 @@ impl Tail {
             buffers_max: in_flight_max + 2,
             batch_bytes_max,
             record_begun: false,
+            record_batches: 0,
         }
     }
 
@@ -133,7 +140,7 @@ impl Tail {
         let needed = if open.fragment.is_some() { 1 } else { FRAGMENT_HEADER_LEN + 1 };
         if open.used + needed <= self.limit() {
             None
-        } else if can_grow && self.limit() < self.batch_bytes_max {
+        } else if can_grow && self.limit() < self.batch_limit() {
             Some(Obstacle::Space)
         } else {
             Some(Obstacle::Batch)
@@ -164,7 +171,17 @@ impl Tail {
     fn limit(&self) -> usize {
         let segment = self.segment.as_ref().expect("an open batch lies in a segment");
         let reserved = usize::try_from(segment.reserved - segment.next).unwrap_or(usize::MAX);
-        reserved.min(self.batch_bytes_max)
+        reserved.min(self.batch_limit())
+    }
+
+    /// Length that a batch may reach. The first ones of a long record are short, so that the disk is at work early: of
+    /// a record of a few batches a commit would else wait for nearly all. The later ones cost the disk less by the byte.
+    fn batch_limit(&self) -> usize {
+        if self.record_begun && self.record_batches < SHORT_BATCHES {
+            (self.batch_bytes_max / SHORT_PART).next_multiple_of(BLOCK_SIZE)
+        } else {
+            self.batch_bytes_max
+        }
     }
 
     /// Copies the first bytes of `bytes`, as many as there is room for, and not too many at a time. Only when
@@ -199,13 +216,13 @@ impl Tail {
         let segment = self.segment.as_ref()?;
         let open = self.open.as_mut()?;
         open.close_fragment(Ends::Yes);
-        self.record_begun = false;
+        (self.record_begun, self.record_batches) = (false, 0);
         Some(lsn_at(segment.first_lsn, segment.next).plus(open.used as u64))
     }
 
     /// Forgets the record being appended. What is sealed of it stays, without an end.
     pub(crate) fn abandon_record(&mut self) {
-        self.record_begun = false;
+        (self.record_begun, self.record_batches) = (false, 0);
         if let Some(open) = &mut self.open
             && let Some(fragment) = open.fragment.take()
         {
@@ -240,6 +257,7 @@ impl Tail {
             return;
         }
         open.close_fragment(Ends::No);
+        self.record_batches += u32::from(self.record_begun);
         let segment = self.segment.as_mut().expect("an open batch lies in a segment");
         let len = open.used.next_multiple_of(BLOCK_SIZE);
         open.buffer[open.used..len].fill(0);
