@@ -1,5 +1,8 @@
 //! Walking through the entries in key order, both ways.
 
+mod ahead;
+
+use ahead::Ahead;
 use llmdb_base::{ChildRef, PageResult, ReadPages};
 
 use crate::{
@@ -35,25 +38,6 @@ pub struct Cursor<'p, P> {
     ahead: Ahead,
     /// The leaf that comes next, if it is at hand, once a walk is under way.
     next: Option<Node<'p>>,
-}
-
-/// How far a walk has asked for the leaves that it will come to.
-#[derive(Clone, Copy)]
-struct Ahead {
-    /// From leaf to leaf, since the way down.
-    hops: usize,
-    /// Parent of the leaves, and the last one asked for, counted in the direction of the walk.
-    parent: ChildRef,
-    way: Way,
-    edge: usize,
-}
-
-impl Ahead {
-    const NONE: Self = Self { hops: 0, parent: ChildRef::NONE, way: Way::Forward, edge: 0 };
-    /// A walk of fewer leaves is short, and asks for none.
-    const HOPS_MIN: usize = 8;
-    /// Leaves asked for at most: half of them are on their way while the others are read.
-    const LEAVES_MAX: usize = 128;
 }
 
 /// The two ways to walk.
@@ -255,10 +239,7 @@ impl<'p, P: ReadPages> Cursor<'p, P> {
             let neighbour = self.descend_below(depth + 1, child, |branch| Ok(edge_index(branch, way)))?;
             self.index = edge_index(&neighbour, way);
             self.prefetch_neighbour(way)?;
-            self.ahead.hops += 1;
-            if self.ahead.hops >= Ahead::HOPS_MIN {
-                self.ask_ahead(way)?;
-            }
+            self.ask_ahead(way)?;
             match way {
                 Way::Forward => check_order(&leaf, &neighbour)?,
                 Way::Back => check_order(&neighbour, &leaf)?,
@@ -284,7 +265,7 @@ impl<'p, P: ReadPages> Cursor<'p, P> {
             self.pages.prefetch(behind);
             self.pages.prefetch_end(behind);
         }
-        if self.ahead.hops == 0 {
+        if self.ahead.is_new() {
             self.pages.prefetch(child);
             self.pages.prefetch_end(child);
         } else {
@@ -303,37 +284,6 @@ impl<'p, P: ReadPages> Cursor<'p, P> {
         {
             self.pages.prefetch_bytes(cell);
         }
-    }
-
-    /// Asks for the leaves that come next under the same parent, more of them the longer the walk has been.
-    fn ask_ahead(&mut self, way: Way) -> PageResult<()> {
-        let Some(depth) = usize::from(self.tree.height).checked_sub(2) else {
-            return Ok(());
-        };
-        let step = self.steps[depth];
-        let place = |index: usize| match way {
-            Way::Forward => index,
-            Way::Back => (step.count() - 1).saturating_sub(index),
-        };
-        let here = place(step.index());
-        if (self.ahead.parent, self.ahead.way) != (step.child, way) {
-            self.ahead = Ahead { parent: step.child, way, edge: here, ..self.ahead };
-        }
-        let far = self.ahead.hops.min(Ahead::LEAVES_MAX);
-        let end = step.count().min(here + 1 + far);
-        let first = self.ahead.edge.max(here) + 1;
-        let asked = self.ahead.edge.saturating_sub(here);
-        if asked * 2 > far || first >= end {
-            return Ok(());
-        }
-        let branch = fetch(self.pages, self.tree.id, step.child, self.level(depth))?;
-        let mut children = [ChildRef::NONE; Ahead::LEAVES_MAX];
-        for (slot, index) in children.iter_mut().zip(first..end) {
-            *slot = branch.child(place(index))?;
-        }
-        self.pages.read_ahead_all(&children[..(end - first).min(Ahead::LEAVES_MAX)]);
-        self.ahead.edge = end - 1;
-        Ok(())
     }
 
     /// Level of the branch at `depth`.
