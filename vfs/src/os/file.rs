@@ -6,7 +6,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -23,6 +23,8 @@ pub(super) struct OsFile {
     path: Box<Path>,
     /// The same file past the page cache, where that was asked for and is possible.
     direct: Option<Direct>,
+    /// Whether readers find this file in the page cache, through a map.
+    is_mapped: AtomicBool,
     /// How long the maps of this file take it to be at least; 0 = ask again.
     length_for_maps: Arc<AtomicU64>,
 }
@@ -38,7 +40,8 @@ impl OsFile {
         }
         let wanted = how.direct && direct == DirectIo::Auto;
         let direct = if wanted { Direct::open(path, how.write) } else { None };
-        Ok(Self { file, path: path.into(), direct, length_for_maps: Arc::default() })
+        let (is_mapped, length_for_maps) = Default::default();
+        Ok(Self { file, path: path.into(), direct, is_mapped, length_for_maps })
     }
 
     /// The descriptor for writes past the page cache, if such writes work.
@@ -58,6 +61,11 @@ impl OsFile {
     }
 
     fn write_unnamed(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        if self.is_mapped.load(Ordering::Relaxed) {
+            // A write past the page cache throws out of it what it held there, and with it all of the large piece of
+            // memory around that: up to 2 MiB of pages, which readers then fetch from the disk one by one.
+            return position::write_all_durable_at(&self.file, bytes, offset);
+        }
         if let Some(direct) = &self.direct
             && let Some(file) = direct.usable()
         {
@@ -66,12 +74,12 @@ impl OsFile {
                 written => return written,
             }
         }
-        position::write_all_at(&self.file, bytes, offset)?;
-        self.file.sync_data()
+        position::write_all_durable_at(&self.file, bytes, offset)
     }
 
     #[cfg(target_os = "linux")]
     pub(super) fn map_privately(&self, losses: crate::BusErrors) -> io::Result<crate::Mapping> {
+        self.is_mapped.store(true, Ordering::Relaxed);
         crate::Mapping::private_file(self.file.try_clone()?.into(), Arc::clone(&self.length_for_maps), losses)
     }
 
@@ -219,6 +227,27 @@ mod tests {
         let mut block = AlignedBuf::new(crate::BLOCK_SIZE);
         file.read_media_at(&mut block, 0).unwrap();
         assert_eq!(block[10..110], [2; 100]);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_durable_write_leaves_readers_of_the_map_what_lies_around_it() {
+        const LEN: usize = 2 << 20;
+        let folder = tempfile::tempdir().unwrap();
+        let file = create(&folder);
+        // At once, so that the page cache may keep it in one piece.
+        position::write_all_at(&file.file, &vec![1; LEN], 0).unwrap();
+        file.sync_data().unwrap();
+        let _map = file.map_privately(crate::BusErrors::Leave).unwrap();
+        let mut block = AlignedBuf::new(crate::BLOCK_SIZE);
+        block.fill(2);
+        file.write_durable_at(&block, 0).unwrap();
+        let is_cached = |offset: &usize| file.is_cached(*offset as u64);
+        assert_eq!((0..LEN).step_by(crate::BLOCK_SIZE).filter(is_cached).count(), LEN / crate::BLOCK_SIZE);
+        let mut media = AlignedBuf::new(2 * crate::BLOCK_SIZE);
+        file.read_media_at(&mut media, 0).unwrap();
+        assert!(media[..crate::BLOCK_SIZE].iter().all(|byte| *byte == 2));
+        assert!(media[crate::BLOCK_SIZE..].iter().all(|byte| *byte == 1));
     }
 
     #[test]

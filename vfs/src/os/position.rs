@@ -40,3 +40,40 @@ pub(super) fn write_all_at(file: &File, mut buf: &[u8], mut offset: u64) -> io::
     }
     Ok(())
 }
+
+/// As [`write_all_at`], and forces what was written to the media: these bytes alone where the system can do that (Linux),
+/// all of the file elsewhere.
+pub(super) fn write_all_durable_at(file: &File, buf: &[u8], offset: u64) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    match linux::write_all_dsync_at(file, buf, offset) {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+        written => return written,
+    }
+    write_all_at(file, buf, offset)?;
+    file.sync_data()
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::{fs::File, io};
+
+    use rustix::io::{Errno, ReadWriteFlags, pwritev2};
+
+    pub(super) fn write_all_dsync_at(file: &File, mut buf: &[u8], mut offset: u64) -> io::Result<()> {
+        while !buf.is_empty() {
+            match pwritev2(file, &[io::IoSlice::new(buf)], offset, ReadWriteFlags::DSYNC) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    buf = &buf[count..];
+                    offset += count as u64;
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL) => {
+                    return Err(io::ErrorKind::Unsupported.into());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
