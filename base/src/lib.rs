@@ -13,8 +13,10 @@ mod ids;
 pub mod key;
 mod pages;
 pub mod plant;
+mod seq_words;
 pub mod sync;
 
 pub use error::{Corruption, PageError, PageErrorKind, PageResult};
 pub use ids::{ChildRef, Epoch, Lsn, Pgno, StoreId, Timestamp, TreeId, TxnId};
 pub use pages::{PAGE_SIZE, PageBytes, ReadPages, RunRef, RunWriter, VALUE_LEN_MAX, WritePages};
+pub use seq_words::SeqWords;

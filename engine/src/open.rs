@@ -108,7 +108,7 @@ pub(crate) fn shared(
         options,
         gate: Gate::default(),
         unpublished: Unpublished::default(),
-        last_main: LastMain::default(),
+        last_main: LastMain::new(),
         checkpointing: Turnstile::default(),
         checkpoint_count: AtomicU64::new(0),
         replayed_bytes,

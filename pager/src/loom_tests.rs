@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use llmdb_base::{
-    Epoch,
+    Epoch, SeqWords,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -14,7 +14,6 @@ use llmdb_base::{
 use crate::{
     readers::{Note, ReaderTable},
     retention::{Verdict, verdict},
-    roots::EpochCell,
     share::{ring::Ring, slots::Slots},
 };
 
@@ -42,13 +41,13 @@ struct Shared<C> {
 
 /// The memory of one process.
 struct Table {
-    cell: EpochCell<2>,
+    cell: SeqWords<2>,
     readers: ReaderTable,
 }
 
 impl Common for Table {
     fn new() -> Self {
-        Self { cell: EpochCell::new([1, 0]), readers: ReaderTable::new() }
+        Self { cell: SeqWords::new([1, 0]), readers: ReaderTable::new() }
     }
 
     fn publish(&self, root: [u64; 2]) {

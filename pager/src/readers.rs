@@ -25,15 +25,13 @@
 use std::sync::OnceLock;
 
 use llmdb_base::{
-    Epoch,
+    Epoch, SeqWords,
     sync::atomic::{
         AtomicU64,
         Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
         fence,
     },
 };
-
-use crate::roots::EpochCell;
 
 /// Slots of the first block; every later block is twice as long as the one before.
 const FIRST_BLOCK_LEN: usize = if cfg!(loom) { 2 } else { 64 };
@@ -141,7 +139,7 @@ impl ReaderTable {
 
     /// Holds the current root of `cell`: none of its pages is used again until [`ReaderTable::leave`]. Allocates
     /// only when there are more readers at once than ever before.
-    pub fn enter<const N: usize>(&self, cell: &EpochCell<N>, note: Note) -> (SlotId, [u64; N]) {
+    pub fn enter<const N: usize>(&self, cell: &SeqWords<N>, note: Note) -> (SlotId, [u64; N]) {
         let id = self.claim();
         let slot = self.slot(id);
         slot.set_note(&note);
@@ -151,7 +149,7 @@ impl ReaderTable {
             // Release: whoever sees this epoch also sees that the reader before in this slot is done.
             slot.word.store(words[0], Release);
             fence(SeqCst);
-            if cell.epoch().get() == words[0] {
+            if cell.first() == words[0] {
                 return (id, words);
             }
         }
@@ -286,7 +284,7 @@ mod tests {
 
     #[test]
     fn readers_hold_the_root_they_found() {
-        let (table, cell) = (ReaderTable::new(), EpochCell::new([3, 4]));
+        let (table, cell) = (ReaderTable::new(), SeqWords::new([3, 4]));
         let (first, found) = table.enter(&cell, Note::default());
         assert_eq!(found, [3, 4]);
         cell.store([8, 9]);
@@ -300,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_lease_ends_only_while_its_reader_rests() {
-        let (table, cell) = (ReaderTable::new(), EpochCell::new([3, 4]));
+        let (table, cell) = (ReaderTable::new(), SeqWords::new([3, 4]));
         let (slot, _) = table.enter(&cell, Note::default());
         let epoch = Epoch::new(3);
         assert!(!table.end(slot, epoch), "it reads");
@@ -321,7 +319,7 @@ mod tests {
 
     #[test]
     fn readers_are_listed_with_what_they_say_of_themselves() {
-        let (table, cell) = (ReaderTable::new(), EpochCell::new([3, 40]));
+        let (table, cell) = (ReaderTable::new(), SeqWords::new([3, 40]));
         let mut note = Note { since: -5, ..Note::default() };
         note.name[..6].copy_from_slice(b"report");
         let (slot, _) = table.enter(&cell, note);
@@ -335,7 +333,7 @@ mod tests {
 
     #[test]
     fn the_table_grows_with_its_readers() {
-        let (table, cell) = (ReaderTable::new(), EpochCell::new([3, 4]));
+        let (table, cell) = (ReaderTable::new(), SeqWords::new([3, 4]));
         let ids: Vec<_> = (0..1000).map(|_| table.enter(&cell, Note::default()).0).collect();
         assert_eq!(held(&table).len(), 1000);
         ids.into_iter().for_each(|id| table.leave(id));
