@@ -30,6 +30,12 @@ pub(in crate::mapping) enum Advice {
 /// Whether the kernel does not know such a call, or does not allow it: it will not the next time either.
 static IS_REFUSED: [AtomicBool; 2] = [const { AtomicBool::new(false) }; 2];
 
+/// Behaves as if the kernel had refused, or had not. What tests beside this see is the same either way.
+#[cfg(test)]
+pub(in crate::mapping) fn refuse(is_refused: bool) {
+    IS_REFUSED.iter().for_each(|refused| refused.store(is_refused, Relaxed));
+}
+
 /// Ranges of whole blocks in regions of ours: where they begin, and their lengths in bytes.
 pub(in crate::mapping) type Ranges = [(NonNull<u8>, usize)];
 
