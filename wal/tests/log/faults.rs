@@ -190,6 +190,31 @@ fn a_full_disk_from_the_first_append_on() {
     assert_eq!(place.replay(Lsn::new(0)).0, [b"x"]);
 }
 
+/// What is left of a segment is reserved at once for long records; where the disk has less, a window at a time.
+#[test]
+fn long_records_make_do_with_what_a_disk_has() {
+    let (disk, place) = disk(5);
+    let log = place.create();
+    let mut story = Story::default();
+    for number in 0..20 {
+        story.append(&log, number, 9_000).unwrap();
+        story.sync(&log).unwrap();
+    }
+    assert_eq!(disk.call_count(OpKind::Allocate), log.stats().segment_count);
+    // The segment that comes next would have 64 KiB; header and window are 20.
+    let segments = log.stats().segment_count;
+    disk.set_capacity(Some(disk.used_bytes() + (24 << 10)));
+    for number in 20.. {
+        story.append(&log, number, 9_000).unwrap();
+        story.sync(&log).unwrap();
+        if log.stats().segment_count > segments {
+            break;
+        }
+    }
+    drop(log);
+    story.check(&place, "on a disk that was nearly full");
+}
+
 #[test]
 fn the_rest_of_a_refused_record_is_refused_too() {
     let (disk, place) = disk(3);

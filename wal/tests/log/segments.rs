@@ -31,6 +31,25 @@ fn segments_grow_from_one_window_to_the_largest() {
     assert!(place.segments()[lens.len()..].iter().all(|name| place.file(name).len() >= 48 << 10));
 }
 
+/// The disk is at work early: the first four batches of a long record are a quarter as long as the others.
+#[test]
+fn long_records_begin_with_short_batches() {
+    let options = LogOptions {
+        segment_bytes_max: 4 << 20,
+        window_bytes: 2 << 20,
+        batch_bytes_max: 256 << 10,
+        in_flight_max: 2,
+        spare_segments_max: 2,
+    };
+    let place = Place::in_memory(options);
+    let log = place.create();
+    for number in 1..=2 {
+        commit(&log, &record(number, 400_000));
+        // Four of 64 KiB, and one with the rest.
+        assert_eq!(log.stats().batch_count, number * 5);
+    }
+}
+
 /// Somebody may have noted that it must be there: missing it would look like a lost log.
 #[test]
 fn the_newest_segment_is_not_given_up_after_an_opening() {
