@@ -111,7 +111,8 @@ pub trait File: Send + Sync + fmt::Debug {
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize>;
 
     /// Writes all of `buf` and forces it to the media before returning, bypassing the page cache where the file
-    /// was opened so. `offset` and the length must be multiples of [`crate::BLOCK_SIZE`].
+    /// was opened so and is not mapped. Forces nothing that was written before. `offset` and the length must be multiples of
+    /// [`crate::BLOCK_SIZE`].
     fn write_durable_at(&self, buf: &AlignedBuf, offset: u64) -> io::Result<()>;
 
     /// Reads exactly `buf.len()` bytes from the media, not from what an earlier failed write left in the page
